@@ -1,0 +1,3 @@
+//! Hostel.
+pub mod names;
+pub mod body;

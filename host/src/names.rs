@@ -1,0 +1,311 @@
+//! Typed names: service, domain, topic, version, request.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest name of a service or domain; it becomes a DNS label in `http://<service>.internal`
+/// (RFC 1035, 2.3.4).
+pub const NAME_BYTES_MAX: usize = 63;
+
+/// The longest topic or topic pattern.
+pub const TOPIC_BYTES_MAX: usize = 255;
+
+/// A name that breaks a rule; says which.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is no {what}: {rule}")]
+pub struct InvalidName {
+    what: &'static str,
+    found: String,
+    rule: &'static str,
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                check_label($what, text)?;
+                Ok(Self(text.into()))
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0.to_string()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    };
+}
+
+label! {
+    /// The name of a domain service: `order`.
+    ServiceName, "service name"
+}
+
+label! {
+    /// The name of a domain, whose services share a message broker: `order-management`.
+    DomainName, "domain name"
+}
+
+/// The domain of services that name none.
+pub fn default_domain() -> DomainName {
+    DomainName("default".into())
+}
+
+/// The number of a version of a service: 1 is v1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct VersionNumber(pub u32);
+
+impl fmt::Display for VersionNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("v{}", self.0))
+    }
+}
+
+/// What a message is about: words with dots between them, `order.placed`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Topic(Arc<str>);
+
+impl Topic {
+    /// The topic as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Topic {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        check_tokens("topic", text, |token| token.bytes().all(is_topic_byte))?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for Topic {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<Topic> for String {
+    fn from(topic: Topic) -> String {
+        topic.0.to_string()
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Which topics: `order.*` (one word) or `order.>` (one word or more), as NATS subjects do.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TopicPattern(Arc<str>);
+
+impl TopicPattern {
+    /// The pattern as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the topic is one of these.
+    pub fn matches(&self, topic: &Topic) -> bool {
+        let mut words = topic.0.split('.');
+        for token in self.0.split('.') {
+            match (token, words.next()) {
+                (">", Some(_)) => return true,
+                ("*", Some(_)) => {}
+                (exact, Some(word)) if exact == word => {}
+                _ => return false,
+            }
+        }
+        words.next().is_none()
+    }
+}
+
+impl FromStr for TopicPattern {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let last = text.split('.').count().saturating_sub(1);
+        let misplaced = text.split('.').enumerate().any(|(index, token)| token == ">" && index != last);
+        if misplaced {
+            return Err(InvalidName {
+                what: "topic pattern",
+                found: text.into(),
+                rule: "`>` stands only at the end",
+            });
+        }
+        check_tokens("topic pattern", text, |token| {
+            token == "*" || token == ">" || token.bytes().all(is_topic_byte)
+        })?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<String> for TopicPattern {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<TopicPattern> for String {
+    fn from(pattern: TopicPattern) -> String {
+        pattern.0.to_string()
+    }
+}
+
+impl fmt::Display for TopicPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The id of one request or delivery, found again in the access log, the logs of services and problem
+/// documents.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// A new id, ordered by time (UUID version 7, RFC 9562).
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().simple().to_string().into())
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+fn check_label(what: &'static str, text: &str) -> Result<(), InvalidName> {
+    let rule = if text.is_empty() || text.len() > NAME_BYTES_MAX {
+        "it has 1 to 63 characters"
+    } else if !text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-') {
+        "it has lower-case letters, digits and `-` only"
+    } else if !text.as_bytes()[0].is_ascii_lowercase() || text.ends_with('-') {
+        "it begins with a letter and does not end with `-`"
+    } else {
+        return Ok(());
+    };
+    Err(InvalidName { what, found: text.into(), rule })
+}
+
+fn check_tokens(
+    what: &'static str,
+    text: &str,
+    is_token: impl Fn(&str) -> bool,
+) -> Result<(), InvalidName> {
+    let rule = if text.is_empty() || text.len() > TOPIC_BYTES_MAX {
+        "it has 1 to 255 characters"
+    } else if text.split('.').any(str::is_empty) {
+        "no word between its dots is empty"
+    } else if !text.split('.').all(is_token) {
+        "its words have letters, digits, `-` and `_` only"
+    } else {
+        return Ok(());
+    };
+    Err(InvalidName { what, found: text.into(), rule })
+}
+
+fn is_topic_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn service_names_are_dns_labels() {
+        for good in ["order", "a", "psp-2"] {
+            assert!(good.parse::<ServiceName>().is_ok(), "{good}");
+        }
+        for bad in ["", "Order", "2nd", "a-", "a.b", "a_b", &"x".repeat(64)] {
+            assert!(bad.parse::<ServiceName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn patterns_match_as_in_nats() {
+        let check = |pattern: &str, topic: &str, expected: bool| {
+            let pattern: TopicPattern = pattern.parse().unwrap();
+            assert_eq!(pattern.matches(&topic.parse().unwrap()), expected, "{pattern} {topic}");
+        };
+        check("order.*", "order.placed", true);
+        check("order.*", "order", false);
+        check("order.*", "order.placed.eu", false);
+        check("order.>", "order.placed.eu", true);
+        check("order.>", "order", false);
+        check("*.placed", "order.placed", true);
+        check("order.placed", "order.placed", true);
+        check("order.placed", "order.shipped", false);
+        check(">", "order", true);
+    }
+
+    #[test]
+    fn a_tail_wildcard_stands_only_at_the_end() {
+        assert!("order.>.x".parse::<TopicPattern>().is_err());
+        assert!("order.*".parse::<Topic>().is_err());
+        assert!("order..x".parse::<Topic>().is_err());
+    }
+}
