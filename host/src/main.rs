@@ -1,1 +1,7 @@
-fn main() {}
+//! Reads the arguments, runs one command, turns the error into an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hostel::cli::run()
+}

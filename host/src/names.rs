@@ -225,6 +225,12 @@ impl RequestId {
     }
 }
 
+impl From<RequestId> for Arc<str> {
+    fn from(id: RequestId) -> Arc<str> {
+        id.0
+    }
+}
+
 impl Default for RequestId {
     fn default() -> Self {
         Self::new()

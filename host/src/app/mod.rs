@@ -1,0 +1,138 @@
+//! The composition root: builds every part from a checked configuration, bottom layer first.
+//!
+//! Files in reading order: `storage` takes the storage folder; `services` brings services up; `workers` are the
+//! tasks of one service; `reload` applies a changed configuration; `run` owns the long-lived tasks.
+
+pub mod storage;
+pub mod services;
+pub mod workers;
+pub mod reload;
+pub mod run;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::admin::control::{Control, ReloadRequest};
+use crate::admin::token::{AdminToken, note_address};
+use crate::app::storage::StorageLock;
+use crate::app::workers::SharedWorkers;
+use crate::backends::messaging::MessagingSettings;
+use crate::balance::Balancer;
+use crate::config::Config;
+use crate::deploy::Deployer;
+use crate::deploy::environment::{Environment, Opened};
+use crate::deploy::versions::VersionStore;
+use crate::gateway::Gateway;
+use crate::interfaces::http_client::HttpClient;
+use crate::registry::Registry;
+use crate::runtime::Runtime;
+use crate::telemetry::journal::Journal;
+use crate::telemetry::metrics::Metrics;
+
+/// Reloads that may wait: one more would only repeat them.
+const RELOADS_MAX: usize = 4;
+
+/// A host with everything built and its sockets bound, not yet serving.
+pub struct App {
+    pub(crate) control: Arc<Control>,
+    pub(crate) workers: SharedWorkers,
+    pub(crate) reloads: mpsc::Receiver<ReloadRequest>,
+    pub(crate) admin: TcpListener,
+    pub(crate) token: AdminToken,
+    pub(crate) lock: StorageLock,
+}
+
+impl App {
+    /// Builds a host.
+    ///
+    /// # Errors
+    ///
+    /// When a socket, the storage folder or the engine cannot be had.
+    pub async fn build(config: Config) -> anyhow::Result<Self> {
+        let storage = config.storage.path.clone();
+        let lock = StorageLock::take(&storage)?;
+        let token = AdminToken::open(&storage).context("the token of the admin API cannot be had")?;
+        let metrics = Arc::new(Metrics::new());
+        let admin = TcpListener::bind(config.admin.listen)
+            .await
+            .with_context(|| format!("the admin API cannot listen on {}", config.admin.listen))?;
+        let admin_address = admin.local_addr()?;
+        let gateway = Gateway::bind(&config.gateway, metrics.clone())
+            .await
+            .with_context(|| format!("the gateway cannot listen on {}", config.gateway.listen))?;
+        note_address(&storage, admin_address).context("the address of the admin API cannot be noted")?;
+        let environment = environment(&config, metrics, admin_address);
+        let balancer = environment.1;
+        let environment = Arc::new(environment.0);
+        let runtime = Runtime::new(&storage.join("cache")).context("the engine cannot be started")?;
+        let versions = VersionStore::open(&storage).await?;
+        let deployer = Arc::new(Deployer::new(runtime, environment.clone(), balancer.clone(), versions));
+        let (reload, reloads) = mpsc::channel(RELOADS_MAX);
+        let control = Arc::new(Control {
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            deployer,
+            balancer,
+            environment,
+            gateway: Arc::new(gateway),
+            ready: Arc::new(AtomicBool::new(false)),
+            reload,
+        });
+        Ok(Self { control, workers: SharedWorkers::default(), reloads, admin, token, lock })
+    }
+
+    /// Where clients reach the gateway.
+    pub fn gateway_address(&self) -> SocketAddr {
+        self.control.gateway.local_address()
+    }
+
+    /// Where operators reach the admin API.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn admin_address(&self) -> std::io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+}
+
+fn environment(config: &Config, metrics: Arc<Metrics>, admin: SocketAddr) -> (Environment, Balancer) {
+    let host: Arc<str> = host_name().into();
+    let registry = Arc::new(Registry::default());
+    let balancer = Balancer::new(registry.clone(), metrics.clone(), host.clone());
+    let forbidden = Arc::new(HashSet::from([admin]));
+    let environment = Environment {
+        storage: config.storage.path.clone(),
+        messaging: MessagingSettings {
+            retention: config.messaging.retention,
+            attempts_max: config.messaging.attempts_max,
+            backoff_min: config.messaging.backoff_min,
+            backoff_max: config.messaging.backoff_max,
+            ..MessagingSettings::default()
+        },
+        host,
+        registry,
+        siblings: Arc::new(balancer.clone()),
+        http: HttpClient::new(forbidden.clone()),
+        forbidden,
+        journal: Arc::new(Journal::default()),
+        metrics,
+        opened: Opened::default(),
+    };
+    (environment, balancer)
+}
+
+/// The name of this machine, as its kernel knows it.
+fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "localhost".into(),
+        name => name.into(),
+    }
+}

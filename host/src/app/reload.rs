@@ -1,0 +1,121 @@
+//! Applies a changed configuration part by part, or keeps the old one and says why.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::admin::control::Control;
+use crate::app::services::{enter, forget_removed, start};
+use crate::app::workers::SharedWorkers;
+use crate::config::{self, Config, ServiceConfig, Source};
+use crate::names::ServiceName;
+
+/// What differs between two configurations.
+struct Difference {
+    removed: BTreeSet<ServiceName>,
+    added: Vec<Arc<ServiceConfig>>,
+    changed: Vec<Arc<ServiceConfig>>,
+}
+
+/// Reads the file again and applies what has changed.
+///
+/// # Errors
+///
+/// What is wrong with the file; then nothing has changed.
+pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), String> {
+    let old = control.config.load_full();
+    let file = old.file.clone();
+    let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
+    let new = loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    if new == *old {
+        return Ok(());
+    }
+    refuse_what_needs_a_restart(&old, &new)?;
+    let difference = compare(&old, &new);
+    for service in &difference.changed {
+        let checked = control.deployer.check_active(service).await;
+        checked.map_err(|error| format!("[services.{}]: {error}", service.name))?;
+    }
+    let new = Arc::new(new);
+    apply_services(control, workers, &difference).await;
+    control.config.store(new.clone());
+    forget_removed(control, &new).await;
+    let routes = control.gateway.set_routes(&new.gateway, &new.routes, &control.balancer);
+    routes.map_err(|error| error.to_string())?;
+    tracing::info!(file = %new.file.display(), "the configuration was reloaded");
+    Ok(())
+}
+
+fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), String> {
+    let fixed = [
+        ("gateway.listen", old.gateway.listen == new.gateway.listen),
+        ("admin.listen", old.admin.listen == new.admin.listen),
+        ("storage.path", old.storage == new.storage),
+        ("telemetry", old.telemetry == new.telemetry),
+        ("messaging", old.messaging == new.messaging),
+    ];
+    match fixed.into_iter().find(|(_, same)| !same) {
+        Some((key, _)) => Err(format!("{key} cannot change while the host runs: restart it")),
+        None => Ok(()),
+    }
+}
+
+fn compare(old: &Config, new: &Config) -> Difference {
+    let removed = old.services.keys().filter(|name| !new.services.contains_key(*name)).cloned().collect();
+    let mut difference = Difference { removed, added: Vec::new(), changed: Vec::new() };
+    for (name, service) in &new.services {
+        match old.services.get(name) {
+            None => difference.added.push(service.clone()),
+            Some(before) if !is_same(before, service) => difference.changed.push(service.clone()),
+            Some(_) => {}
+        }
+    }
+    difference
+}
+
+/// Whether two configurations of a service mean the same; where it stands in the file does not matter.
+fn is_same(old: &ServiceConfig, new: &ServiceConfig) -> bool {
+    ServiceConfig { line: 0, ..old.clone() } == ServiceConfig { line: 0, ..new.clone() }
+}
+
+async fn apply_services(control: &Control, workers: &SharedWorkers, difference: &Difference) {
+    for name in &difference.removed {
+        stop_workers(workers, name).await;
+        let before = control.balancer.service(name.as_str()).and_then(|service| service.active());
+        control.balancer.remove(name);
+        if let Some(before) = before {
+            let (balancer, name) = (control.balancer.clone(), name.clone());
+            tokio::spawn(async move { balancer.drain(name, before).await });
+        }
+    }
+    for service in &difference.changed {
+        stop_workers(workers, &service.name).await;
+        let keeps_instances = matches!(service.source, Source::Component { .. })
+            && control.balancer.service(service.name.as_str()).is_some();
+        match keeps_instances {
+            true => {
+                if let Err(error) = control.deployer.reconfigure(service).await {
+                    tracing::error!(service = %service.name, %error, "the service keeps its old configuration");
+                }
+            }
+            false => enter(control, service),
+        }
+        report(start(control, workers, service).await);
+    }
+    for service in &difference.added {
+        enter(control, service);
+        report(start(control, workers, service).await);
+    }
+}
+
+async fn stop_workers(workers: &SharedWorkers, name: &ServiceName) {
+    let stopped = workers.lock().await.remove(name);
+    if let Some(stopped) = stopped {
+        stopped.stop().await;
+    }
+}
+
+fn report(failure: Option<(ServiceName, String)>) {
+    if let Some((service, reason)) = failure {
+        tracing::error!(%service, %reason, "the service could not be started");
+    }
+}

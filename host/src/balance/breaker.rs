@@ -1,0 +1,127 @@
+//! The circuit of one service: a service that keeps trapping is left alone for a while, pure.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Failures in a row, within `WINDOW`, that open the circuit.
+const FAILURES_MAX: u32 = 5;
+
+/// Failures further apart than this are not one fault.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// How long the circuit stays open first; each time it opens again right away, twice as long.
+const OPEN_MIN: Duration = Duration::from_secs(1);
+
+/// How long it stays open at most.
+const OPEN_MAX: Duration = Duration::from_secs(30);
+
+/// Counts failures in a row. One success closes the circuit, so that one bad route cannot take a service away from
+/// the callers of its good ones.
+#[derive(Debug, Default)]
+pub struct Breaker {
+    failures: u32,
+    first: Option<Instant>,
+    open: Option<Open>,
+    times_opened: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    until: Instant,
+    probing: bool,
+}
+
+impl Breaker {
+    /// Whether a call may be made now; otherwise how long to wait. After that time one call is let through as a
+    /// probe.
+    ///
+    /// # Errors
+    ///
+    /// The time until the next probe.
+    pub fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        if now < open.until {
+            return Err(open.until - now);
+        }
+        if open.probing {
+            return Err(OPEN_MIN);
+        }
+        open.probing = true;
+        Ok(())
+    }
+
+    /// Notes a call that ended well.
+    pub fn succeed(&mut self) {
+        if self.failures > 0 || self.open.is_some() {
+            *self = Self::default();
+        }
+    }
+
+    /// Notes a call that failed by the service's own fault; answers whether the circuit opened by it.
+    pub fn fail(&mut self, now: Instant) -> bool {
+        if self.first.is_none_or(|first| now - first > WINDOW) {
+            self.first = Some(now);
+            self.failures = 0;
+        }
+        self.failures += 1;
+        if self.open.is_none() && self.failures < FAILURES_MAX {
+            return false;
+        }
+        let doubled = OPEN_MIN.saturating_mul(1 << self.times_opened.min(10));
+        self.times_opened += 1;
+        self.open = Some(Open { until: now + doubled.min(OPEN_MAX), probing: false });
+        true
+    }
+
+    /// Notes that a probe ended without a verdict, so that another one may be made.
+    pub fn withdraw(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.probing = false;
+        }
+    }
+
+    /// Whether the circuit is open.
+    pub fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn five_failures_in_a_row_open_the_circuit_and_a_good_probe_closes_it() {
+        let mut breaker = Breaker::default();
+        let opened = (0..FAILURES_MAX).map(|_| breaker.fail(Instant::now())).collect::<Vec<_>>();
+        assert_eq!(opened, [false, false, false, false, true]);
+        assert!(breaker.admit(Instant::now()).is_err());
+        tokio::time::advance(OPEN_MIN).await;
+        assert!(breaker.admit(Instant::now()).is_ok(), "one probe");
+        assert!(breaker.admit(Instant::now()).is_err(), "one probe only");
+        breaker.succeed();
+        assert!(breaker.admit(Instant::now()).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_bad_probe_opens_it_for_longer() {
+        let mut breaker = Breaker::default();
+        for _ in 0..FAILURES_MAX {
+            breaker.fail(Instant::now());
+        }
+        tokio::time::advance(OPEN_MIN).await;
+        breaker.admit(Instant::now()).unwrap();
+        assert!(breaker.fail(Instant::now()));
+        assert_eq!(breaker.admit(Instant::now()), Err(2 * OPEN_MIN));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_between_failures_keeps_it_closed() {
+        let mut breaker = Breaker::default();
+        for _ in 0..4 * FAILURES_MAX {
+            assert!(!breaker.fail(Instant::now()));
+            breaker.succeed();
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! `Balancer`: service name -> instance, shared by load; the table is swapped, never edited.
+//!
+//! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
+//! `service` is one service of components, `pool` the instances of one version, `breaker` its circuit, `health` its probe; `upstream`
+//! is an external service.
+
+pub mod call;
+pub mod service;
+pub mod pool;
+pub mod breaker;
+pub mod health;
+pub mod upstream;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use futures::future::{BoxFuture, FutureExt};
+use http::Method;
+use http_body::Body as _;
+use tokio::time::Instant;
+
+pub use crate::balance::call::{Answer, Call, CallError};
+use crate::balance::service::{Service, Version};
+use crate::balance::upstream::Upstream;
+use crate::body::{Response, empty};
+use crate::interfaces::siblings::{SiblingCall, SiblingError, Siblings};
+use crate::names::ServiceName;
+use crate::registry::{Endpoint, Health, Registry};
+use crate::telemetry::metrics::Metrics;
+
+/// How long a version that was switched from may finish its calls.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// How often a drained version is looked at: an old version costs only memory meanwhile.
+const DRAIN_LOOK: Duration = Duration::from_millis(50);
+
+/// Finds the instance for each call; cheap to clone.
+#[derive(Clone)]
+pub struct Balancer {
+    table: Arc<ArcSwap<Table>>,
+    changes: Arc<Mutex<()>>,
+    registry: Arc<Registry>,
+    metrics: Arc<Metrics>,
+    host: Arc<str>,
+}
+
+type Table = BTreeMap<ServiceName, Target>;
+
+/// What stands behind a service name.
+#[derive(Clone)]
+pub enum Target {
+    /// Components of this host.
+    Component(Arc<Service>),
+    /// An external service.
+    External(Arc<Upstream>),
+}
+
+impl Balancer {
+    /// A balancer without services; `host` is the name under which they stand in the registry.
+    pub fn new(registry: Arc<Registry>, metrics: Arc<Metrics>, host: Arc<str>) -> Self {
+        Self { table: Arc::default(), changes: Arc::default(), registry, metrics, host }
+    }
+
+    /// Adds or replaces a service.
+    pub fn insert(&self, name: &ServiceName, target: Target) {
+        self.change(|table| {
+            table.insert(name.clone(), target);
+        });
+    }
+
+    /// Removes a service; calls that run end where they began.
+    pub fn remove(&self, name: &ServiceName) {
+        self.change(|table| {
+            table.remove(name);
+        });
+        self.registry.withdraw(name);
+    }
+
+    /// What stands behind a name.
+    pub fn target(&self, name: &str) -> Option<Target> {
+        self.table.load().get(name).cloned()
+    }
+
+    /// The service of components of this name.
+    pub fn service(&self, name: &str) -> Option<Arc<Service>> {
+        match self.target(name)? {
+            Target::Component(service) => Some(service),
+            Target::External(_) => None,
+        }
+    }
+
+    /// Sends a request to a service and answers its response head.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
+        match self.target(call.service.as_str()) {
+            Some(Target::Component(service)) => service.send(call).await,
+            Some(Target::External(upstream)) => upstream.send(call).await,
+            None => Err(CallError::Unknown(call.service)),
+        }
+    }
+
+    /// Lets calls into this version end, at most for `DRAIN_TIME_MAX`, then drops it.
+    pub async fn drain(&self, name: ServiceName, version: Arc<Version>) {
+        version.pool.retire();
+        let deadline = Instant::now() + DRAIN_TIME_MAX;
+        while version.pool.size().busy > 0 && Instant::now() < deadline {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        version.pool.stop().cancel();
+        let still_active = self.service(name.as_str()).and_then(|service| service.active());
+        if still_active.is_none_or(|active| active.number != version.number) {
+            self.metrics.pool_gone(&name, version.number);
+        }
+    }
+
+    /// Shrinks pools, and tells registry and metrics how things are. To be called about once a second.
+    pub fn look_after(&self) {
+        for (name, target) in self.table.load().iter() {
+            match target {
+                Target::Component(service) => self.look_after_service(name, service),
+                Target::External(upstream) => {
+                    for endpoint in upstream.endpoints() {
+                        self.registry.report(name, &endpoint.address, 0, endpoint.health);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks every service whether it can work. To be called every few seconds.
+    pub async fn probe(&self) {
+        for target in self.table.load_full().values() {
+            if let Target::Component(service) = target {
+                health::probe(service).await;
+            }
+        }
+    }
+
+    /// The endpoint of a service of components on this host.
+    pub fn endpoint(&self, health: Health) -> Endpoint {
+        Endpoint { address: self.host.to_string(), instances: 0, health }
+    }
+
+    fn look_after_service(&self, name: &ServiceName, service: &Service) {
+        let Some(version) = service.active() else { return };
+        version.pool.shrink(Instant::now());
+        let size = version.pool.size();
+        self.metrics.pool(name, version.number, size.all, size.busy, size.waiting);
+        let context = version.pool.blueprint().context();
+        self.metrics.memory(name, context.memory.used());
+        self.metrics.log_lines_dropped(name, context.journal.dropped(name));
+        let health = if service.is_failing() || service.is_unfit() { Health::Unhealthy } else { Health::Healthy };
+        let instances = u32::try_from(size.all).unwrap_or(u32::MAX);
+        self.registry.report(name, &self.host, instances, health);
+    }
+
+    fn change(&self, edit: impl FnOnce(&mut Table)) {
+        let _one_at_a_time = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = Table::clone(&self.table.load());
+        edit(&mut table);
+        self.table.store(Arc::new(table));
+    }
+
+    async fn send_sibling(self, sibling: SiblingCall) -> Result<Response, SiblingError> {
+        let SiblingCall { caller, service, request, request_id, trace, deadline, depth } = sibling;
+        // A safe request without a body can be made again when the first instance fails under it.
+        let again = (matches!(*request.method(), Method::GET | Method::HEAD) && request.body().is_end_stream())
+            .then(|| copy_head(&request));
+        let call = |request| Call {
+            service: service.clone(),
+            request,
+            request_id: request_id.clone(),
+            trace,
+            deadline,
+            depth,
+        };
+        let mut result = self.send(call(request)).await;
+        let failed = matches!(result, Err(CallError::Trap(_) | CallError::Unreachable(_)));
+        if let Some(request) = again.filter(|_| failed) {
+            result = self.send(call(request)).await;
+        }
+        let status = result.as_ref().map_or(0, |answer| answer.response.status().as_u16());
+        self.metrics.call(&caller, &service, status);
+        match result {
+            Ok(answer) => Ok(answer.response),
+            Err(error) => Err(match error {
+                CallError::Unknown(_) | CallError::NoVersion(_) => SiblingError::Absent,
+                CallError::Busy { .. } | CallError::CircuitOpen { .. } => SiblingError::Busy,
+                CallError::Timeout { .. } => SiblingError::Timeout,
+                _ => SiblingError::Failed,
+            }),
+        }
+    }
+}
+
+impl Siblings for Balancer {
+    fn send(&self, call: SiblingCall) -> BoxFuture<'static, Result<Response, SiblingError>> {
+        self.clone().send_sibling(call).boxed()
+    }
+}
+
+fn copy_head(request: &crate::body::Request) -> crate::body::Request {
+    let mut copy = http::Request::new(empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}

@@ -1,0 +1,283 @@
+//! The instances of one version: grow, keep warm, shrink, replace.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Instances;
+use crate::runtime::blueprint::Blueprint;
+use crate::runtime::failure::GuestFailure;
+use crate::runtime::instance::Instance;
+
+/// Calls that may wait for an instance, for each instance that there may be: they are served within a few times
+/// the time of one call.
+const QUEUE_PER_INSTANCE: usize = 32;
+
+/// The longest a call waits for an instance: later the client has lost patience, and an early 503 helps it more.
+const QUEUE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long an instance above the minimum stays without work.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// All instances of one version.
+pub struct Pool {
+    blueprint: Blueprint,
+    settings: Instances,
+    permits: Arc<Semaphore>,
+    state: Mutex<State>,
+    waiting: AtomicUsize,
+    stop: CancellationToken,
+}
+
+#[derive(Default)]
+struct State {
+    /// The warmest last: it is handed out next, so that its memory is still in the processor's caches.
+    idle: Vec<Instance>,
+    busy: HashMap<Arc<str>, Busy>,
+    retired: bool,
+}
+
+#[derive(Clone)]
+struct Busy {
+    since: Instant,
+    calls: u32,
+}
+
+/// An instance as operators see it.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+pub struct InstanceView {
+    /// Its name.
+    pub name: String,
+    /// Whether it handles something now.
+    pub busy: bool,
+    /// How many calls it has handled, with the running one.
+    pub calls: u32,
+    /// Bytes of guest memory; unknown while it is busy.
+    pub memory: Option<u64>,
+    /// Seconds since it changed between busy and idle.
+    pub seconds: u64,
+}
+
+/// How many instances there are, and how many calls wait for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolSize {
+    /// Instances that exist.
+    pub all: usize,
+    /// Instances that handle something.
+    pub busy: usize,
+    /// Calls that wait.
+    pub waiting: usize,
+}
+
+/// Why there is no instance for a call.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum NoInstance {
+    /// All are busy, and the queue is full or its time is over.
+    #[error("every instance is busy")]
+    Busy,
+    /// One could not be made.
+    #[error("no instance could be made: {0}")]
+    Failed(GuestFailure),
+}
+
+/// An instance on loan for one call. Dropped without `give_back`, it is thrown away.
+pub struct Lease {
+    pool: Arc<Pool>,
+    instance: Option<Instance>,
+    name: Arc<str>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    /// A pool without instances.
+    pub fn new(blueprint: Blueprint, settings: Instances) -> Arc<Self> {
+        let permits = Arc::new(Semaphore::new(settings.max));
+        let (state, waiting, stop) = (Mutex::default(), AtomicUsize::new(0), CancellationToken::new());
+        Arc::new(Self { blueprint, settings, permits, state, waiting, stop })
+    }
+
+    /// What the instances are made from.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.blueprint
+    }
+
+    /// Cancelled when calls that still run must end.
+    pub fn stop(&self) -> &CancellationToken {
+        &self.stop
+    }
+
+    /// Adds an instance that was made elsewhere, such as the one that a deploy tried out.
+    pub fn add(&self, instance: Instance) {
+        let mut state = self.state();
+        if !state.retired && instance.is_reusable(self.settings.reuse) {
+            state.idle.push(instance);
+        }
+    }
+
+    /// Makes instances until the minimum is there.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be made.
+    pub async fn warm(&self) -> Result<(), GuestFailure> {
+        while self.size().all < self.settings.min {
+            let instance = self.blueprint.instantiate().await?;
+            self.add(instance);
+        }
+        Ok(())
+    }
+
+    /// Lends an instance, waiting in a bounded queue while all are busy, at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// When all are busy for too long, or one cannot be made.
+    pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, NoInstance> {
+        let permit = match self.permits.clone().try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.wait(deadline).await?,
+        };
+        self.lend(permit).await
+    }
+
+    /// Lends an instance, however long it takes: for messages, whose number is bounded by who asks.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot be made.
+    pub async fn acquire_patiently(self: &Arc<Self>) -> Result<Lease, NoInstance> {
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| NoInstance::Busy)?;
+        self.lend(permit).await
+    }
+
+    /// Drops instances that have had nothing to do for long, down to the minimum.
+    pub fn shrink(&self, now: Instant) {
+        let mut state = self.state();
+        let mut spare = (state.idle.len() + state.busy.len()).saturating_sub(self.settings.min);
+        let mut gone = Vec::new();
+        // The coldest stand first.
+        while spare > 0 && state.idle.first().is_some_and(|idle| now - idle.idle_since() > IDLE_TIME_MAX) {
+            gone.push(state.idle.remove(0));
+            spare -= 1;
+        }
+        drop(state);
+        drop(gone);
+    }
+
+    /// Takes no instance back from now on, and drops the idle ones.
+    pub fn retire(&self) {
+        let mut state = self.state();
+        state.retired = true;
+        let idle = std::mem::take(&mut state.idle);
+        drop(state);
+        drop(idle);
+    }
+
+    /// How large it is.
+    pub fn size(&self) -> PoolSize {
+        let state = self.state();
+        let busy = state.busy.len();
+        PoolSize { all: state.idle.len() + busy, busy, waiting: self.waiting.load(Ordering::Relaxed) }
+    }
+
+    /// Every instance, as operators see it.
+    pub fn instances(&self) -> Vec<InstanceView> {
+        let state = self.state();
+        let busy = state.busy.iter().map(|(name, busy)| InstanceView {
+            name: name.to_string(),
+            busy: true,
+            calls: busy.calls,
+            memory: None,
+            seconds: busy.since.elapsed().as_secs(),
+        });
+        let idle = state.idle.iter().map(|instance| InstanceView {
+            name: instance.name().to_string(),
+            busy: false,
+            calls: instance.calls(),
+            memory: Some(instance.memory()),
+            seconds: instance.idle_since().elapsed().as_secs(),
+        });
+        let mut all: Vec<_> = busy.chain(idle).collect();
+        all.sort_by(|left, right| left.name.cmp(&right.name));
+        all
+    }
+
+    async fn wait(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, NoInstance> {
+        let waiting = Waiting::new(&self.waiting);
+        if waiting.position >= self.settings.max * QUEUE_PER_INSTANCE {
+            return Err(NoInstance::Busy);
+        }
+        let until = deadline.min(Instant::now() + QUEUE_TIME_MAX);
+        match tokio::time::timeout_at(until, self.permits.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
+            _ => Err(NoInstance::Busy),
+        }
+    }
+
+    async fn lend(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Result<Lease, NoInstance> {
+        let warm = self.state().idle.pop();
+        let instance = match warm {
+            Some(instance) => instance,
+            None => self.blueprint.instantiate().await.map_err(|failure| match failure {
+                GuestFailure::NoRoom(_) => NoInstance::Busy,
+                other => NoInstance::Failed(other),
+            })?,
+        };
+        let name = instance.name().clone();
+        let busy = Busy { since: Instant::now(), calls: instance.calls() + 1 };
+        self.state().busy.insert(name.clone(), busy);
+        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _permit: permit })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    /// The instance, unless it was given back.
+    pub fn instance(&mut self) -> Option<&mut Instance> {
+        self.instance.as_mut()
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Gives the instance back after a call that ended well.
+    pub fn give_back(mut self) {
+        if let Some(instance) = self.instance.take() {
+            self.pool.add(instance);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.pool.state().busy.remove(&self.name);
+    }
+}
+
+/// Counts one waiting call while it lives.
+struct Waiting<'a> {
+    count: &'a AtomicUsize,
+    position: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        Self { count, position: count.fetch_add(1, Ordering::Relaxed) }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,250 @@
+//! One service made of components: its active version, its circuit, and calls into it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::Instant;
+
+use crate::backends::database::OnceKey;
+use crate::backends::messaging::{Delivery, Outcome};
+use crate::balance::breaker::Breaker;
+use crate::balance::call::{Answer, Call, CallError};
+use crate::balance::pool::{Lease, NoInstance, Pool};
+use crate::config::ServiceConfig;
+use crate::interfaces::call::Call as GuestCall;
+use crate::names::{ServiceName, VersionNumber};
+use crate::runtime::digest::Digest;
+use crate::runtime::failure::GuestFailure;
+use crate::telemetry::journal::{Level, Speaker, Stream};
+use crate::telemetry::trace::TraceContext;
+
+/// A version that answers calls.
+pub struct Version {
+    /// Its number.
+    pub number: VersionNumber,
+    /// Its component.
+    pub digest: Digest,
+    /// Its instances.
+    pub pool: Arc<Pool>,
+}
+
+/// A service of this host.
+pub struct Service {
+    name: ServiceName,
+    active: ArcSwapOption<Version>,
+    switched: Notify,
+    breaker: Mutex<Breaker>,
+    deliveries: Arc<Semaphore>,
+    unfit: AtomicBool,
+}
+
+impl Service {
+    /// A service without a version yet.
+    pub fn new(config: &ServiceConfig) -> Self {
+        Self {
+            name: config.name.clone(),
+            active: ArcSwapOption::empty(),
+            switched: Notify::new(),
+            breaker: Mutex::default(),
+            // Half of the instances, so that a backlog of messages never starves requests.
+            deliveries: Arc::new(Semaphore::new((config.instances.max / 2).max(1))),
+            unfit: AtomicBool::new(false),
+        }
+    }
+
+    /// The version that answers now.
+    pub fn active(&self) -> Option<Arc<Version>> {
+        self.active.load_full()
+    }
+
+    /// Lets this version answer from now on; answers the one before. Calls that run end where they began.
+    pub fn switch(&self, version: Arc<Version>) -> Option<Arc<Version>> {
+        let before = self.active.swap(Some(version));
+        *self.breaker() = Breaker::default();
+        self.set_unfit(false);
+        self.switched.notify_waiters();
+        before
+    }
+
+    /// Whether its circuit is open.
+    pub fn is_failing(&self) -> bool {
+        self.breaker().is_open()
+    }
+
+    /// Whether it failed its last health check.
+    pub fn is_unfit(&self) -> bool {
+        self.unfit.load(Ordering::Relaxed)
+    }
+
+    /// Notes how its last health check went.
+    pub fn set_unfit(&self, unfit: bool) {
+        self.unfit.store(unfit, Ordering::Relaxed);
+    }
+
+    /// Answers a request on one of the instances.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    pub async fn send(self: &Arc<Self>, call: Call) -> Result<Answer, CallError> {
+        let version = self.active().ok_or_else(|| CallError::NoVersion(self.name.clone()))?;
+        self.breaker()
+            .admit(Instant::now())
+            .map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        let lease = self.lease(&version, call.deadline).await?;
+        let instance = lease.name().clone();
+        let mut guest_call = GuestCall::new(call.request_id, call.trace, call.deadline);
+        guest_call.depth = call.depth;
+        guest_call.keep_identity(call.request.headers());
+        let (head, answer) = oneshot::channel();
+        let guest_call = Arc::new(guest_call);
+        let running = tokio::spawn(drive(self.clone(), version.clone(), lease, call.request, guest_call, head));
+        let response = match answer.await {
+            Ok(Ok(response)) => response,
+            Ok(Err(failure)) => return Err(failure.into()),
+            // The guest ended without a response; how, its task knows.
+            Err(_) => {
+                let failure = match running.await {
+                    Ok(Err(failure)) => failure,
+                    Ok(Ok(())) => GuestFailure::NoResponse,
+                    Err(error) => GuestFailure::Trap { message: error.to_string(), frames: Vec::new() },
+                };
+                return Err(failure.into());
+            }
+        };
+        Ok(Answer { response, version: Some(version.number), instance: Some(instance) })
+    }
+
+    /// Hands a message to one of the instances, as soon as there is a version and a free one.
+    ///
+    /// # Errors
+    ///
+    /// The failure of the guest, to be tried again.
+    pub async fn deliver(&self, delivery: &Delivery) -> (Option<VersionNumber>, Result<Outcome, GuestFailure>) {
+        let Ok(_permit) = self.deliveries.acquire().await else {
+            return (None, Err(GuestFailure::Timeout("drain")));
+        };
+        let version = self.wait_for_version().await;
+        let number = Some(version.number);
+        let mut lease = match version.pool.acquire_patiently().await {
+            Ok(lease) => lease,
+            Err(NoInstance::Busy) => return (number, Err(GuestFailure::NoRoom("every instance is busy".into()))),
+            Err(NoInstance::Failed(failure)) => {
+                self.report(&version, None, None, &failure);
+                return (number, Err(failure));
+            }
+        };
+        let name = lease.name().clone();
+        let limits = &version.pool.blueprint().context().config.limits;
+        let request: Arc<str> = format!("{}#{}", delivery.id, delivery.attempt).into();
+        let mut call = GuestCall::new(request, trace_of(delivery), Instant::now() + limits.time);
+        call.delivery = Some(OnceKey {
+            scope: "delivery".into(),
+            key: format!("{}/{}/{}", delivery.domain, delivery.source, delivery.id),
+        });
+        let call = Arc::new(call);
+        let Some(instance) = lease.instance() else { return (number, Err(GuestFailure::Timeout("drain"))) };
+        let result = tokio::select! {
+            result = instance.handle_message(delivery, call.clone()) => result,
+            () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
+        };
+        match &result {
+            Ok(_) => lease.give_back(),
+            Err(failure) => self.report(&version, Some(&name), Some(&call), failure),
+        }
+        (number, result)
+    }
+
+    async fn lease(&self, version: &Version, deadline: Instant) -> Result<Lease, CallError> {
+        let started = Instant::now();
+        let lease = version.pool.acquire(deadline).await;
+        let context = version.pool.blueprint().context();
+        context.metrics.queue_wait(&self.name, version.number, started.elapsed());
+        lease.map_err(|error| match error {
+            NoInstance::Busy => {
+                self.breaker().withdraw();
+                CallError::busy()
+            }
+            NoInstance::Failed(failure) => {
+                self.report(version, None, None, &failure);
+                self.note_failure();
+                failure.into()
+            }
+        })
+    }
+
+    async fn wait_for_version(&self) -> Arc<Version> {
+        loop {
+            let switched = self.switched.notified();
+            if let Some(version) = self.active() {
+                return version;
+            }
+            switched.await;
+        }
+    }
+
+    fn note_failure(&self) {
+        if self.breaker().fail(Instant::now()) {
+            tracing::warn!(service = %self.name, "the service keeps failing and is left alone for a while");
+        }
+    }
+
+    /// Logs and counts a failed call.
+    fn report(
+        &self,
+        version: &Version,
+        instance: Option<&Arc<str>>,
+        call: Option<&GuestCall>,
+        failure: &GuestFailure,
+    ) {
+        let context = version.pool.blueprint().context();
+        context.metrics.failure(&self.name, version.number, failure.reason());
+        let speaker = Speaker {
+            instance: instance.cloned(),
+            request: call.map(|call| call.request.clone()),
+            trace: call.map(|call| call.trace.trace_text().into()),
+            ..Speaker::version(&self.name, version.number)
+        };
+        context.journal.write(Level::Error, Stream::Host, speaker, &failure.story());
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs a guest call to its end, which may be long after its response began, and gives the instance back.
+async fn drive(
+    service: Arc<Service>,
+    version: Arc<Version>,
+    mut lease: Lease,
+    request: crate::body::Request,
+    call: Arc<GuestCall>,
+    head: oneshot::Sender<Result<crate::body::Response, GuestFailure>>,
+) -> Result<(), GuestFailure> {
+    let name = lease.name().clone();
+    let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
+    let result = tokio::select! {
+        result = instance.handle_request(request, call.clone(), head) => result,
+        () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
+    };
+    match &result {
+        Ok(()) => {
+            service.breaker().succeed();
+            lease.give_back();
+        }
+        Err(failure) => {
+            service.report(&version, Some(&name), Some(&call), failure);
+            service.note_failure();
+        }
+    }
+    result
+}
+
+/// The trace that a message carries, or a new one.
+fn trace_of(delivery: &Delivery) -> TraceContext {
+    let header = delivery.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("traceparent"));
+    header.and_then(|(_, value)| TraceContext::parse(value)).map(|trace| trace.child()).unwrap_or_else(TraceContext::new)
+}

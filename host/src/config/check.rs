@@ -1,0 +1,40 @@
+//! As written -> checked; reports every problem at once.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Config;
+use super::directory::Directory;
+use super::file::File;
+use super::grants::Surroundings;
+use super::key::Key;
+use super::report::Report;
+use super::{route, section, service};
+
+/// Checks the whole file; the result counts only when nothing was reported.
+pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>) -> Config {
+    let mut directory = Directory::of(written);
+    // A misspelt `publishes` or `domain` would look like a grant to nobody.
+    directory.is_unclear |= report.refused_within(&Key::root().field("services"));
+    let around = Surroundings { folder, directory: &directory };
+    if written.services.is_empty() && written.routes.is_empty() && report.is_empty() {
+        report.refuse_found(
+            &Key::root(),
+            "no service and no route",
+            "add a service as `[services.NAME]` or a route as `[[routes]]`",
+        );
+    }
+    let gateway = section::gateway(&written.gateway, folder, report);
+    let admin = section::admin(&written.admin, gateway.listen, report);
+    let storage = section::storage(&written.storage, folder, report);
+    let telemetry = section::telemetry(&written.telemetry, report);
+    let messaging = section::messaging(&written.messaging, report);
+    let services = written.services.iter().filter_map(|(name, written)| {
+        let service = service::check(name, written, around, report)?;
+        Some((service.name.clone(), Arc::new(service)))
+    });
+    let services = services.collect();
+    let routes = route::check_all(&written.routes, around, report);
+    let (file, folder) = (file.to_owned(), folder.to_owned());
+    Config { file, folder, gateway, admin, storage, telemetry, messaging, services, routes }
+}

@@ -1,0 +1,297 @@
+//! gateway.toml exactly as it is written; the JSON Schema of the file is derived from these types.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
+pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
+
+/// More requests in flight than any one host answers in time.
+pub const REQUESTS_LIMIT: u64 = 1_000_000;
+
+/// More instances of one service than the engine has room for.
+pub const INSTANCES_LIMIT: u64 = 10_000;
+
+/// Beyond this an instance is as good as never replaced; leave `reuse` out for that.
+pub const REUSE_LIMIT: u64 = u32::MAX as u64;
+
+/// A message that failed this often will not succeed.
+pub const ATTEMPTS_LIMIT: u64 = 1_000;
+
+/// Hostel's gateway.toml: services, their rights, and the routes to them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(title = "gateway.toml")]
+pub struct File {
+    /// The listener for clients and its limits.
+    pub gateway: Gateway,
+    /// The listener for operators.
+    pub admin: Admin,
+    /// Where the host keeps its data.
+    #[serde(default)]
+    pub storage: Storage,
+    /// What the host tells about itself.
+    #[serde(default)]
+    pub telemetry: Telemetry,
+    /// How messages are kept and repeated.
+    #[serde(default)]
+    pub messaging: Messaging,
+    /// The services by name: lower-case letters, digits and `-`.
+    #[serde(default)]
+    pub services: BTreeMap<String, Service>,
+    /// Which requests go where; the most specific route wins.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+}
+
+/// The listener for clients and its limits.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Gateway {
+    /// The address for clients; port 0 takes any free port.
+    #[schemars(required, example = &"127.0.0.1:8080")]
+    pub listen: Option<String>,
+    /// The longest request body, unless a route says otherwise; 10MiB when absent.
+    pub body: Option<Size>,
+    /// The file of the access log; when absent it goes to the log.
+    #[schemars(example = &"data/access.log")]
+    pub access_log: Option<String>,
+    /// Open connections at most; 10000 when absent.
+    #[schemars(range(min = 1, max = CONNECTIONS_LIMIT))]
+    pub connections_max: Option<u64>,
+    /// Open connections from one address at most; 1024 when absent.
+    #[schemars(range(min = 1, max = CONNECTIONS_LIMIT))]
+    pub connections_per_address_max: Option<u64>,
+    /// Requests in flight at most; 10000 when absent.
+    #[schemars(range(min = 1, max = REQUESTS_LIMIT))]
+    pub requests_max: Option<u64>,
+    /// A client's time for its request head; 10s when absent.
+    pub header_timeout: Option<Time>,
+    /// How long a connection may wait for its next request; 75s when absent.
+    pub idle_timeout: Option<Time>,
+    /// How long a client may take no byte of a response; 60s when absent.
+    pub write_timeout: Option<Time>,
+}
+
+/// The listener for operators.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Admin {
+    /// The address for operators; port 0 takes any free port.
+    #[schemars(required, example = &"127.0.0.1:9090")]
+    pub listen: Option<String>,
+}
+
+/// Where the host keeps its data.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Storage {
+    /// The folder of everything durable, relative to this file; `data` when absent.
+    #[schemars(example = &"data")]
+    pub path: Option<String>,
+}
+
+/// What the host tells about itself.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Telemetry {
+    /// How log lines look; human when absent.
+    pub format: Option<LogFormat>,
+    /// A level, or levels by target as in `info,hostel::gateway=debug`; info when absent.
+    #[schemars(example = &"info")]
+    pub level: Option<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For eyes, in colour on a terminal.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How messages are kept and repeated.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Messaging {
+    /// How long messages are kept; 24h when absent.
+    #[schemars(example = &"24h")]
+    pub retention: Option<Time>,
+    /// Tries before a message goes to the dead letters; 10 when absent.
+    #[schemars(range(min = 1, max = ATTEMPTS_LIMIT))]
+    pub attempts: Option<u64>,
+    /// The wait before the next try, doubled each time; 200ms to 60s when absent.
+    #[serde(default)]
+    pub back_off: BackOff,
+}
+
+/// The wait between two tries.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BackOff {
+    /// The first wait; 200ms when absent.
+    pub min: Option<Time>,
+    /// The longest wait; 60s when absent.
+    pub max: Option<Time>,
+}
+
+/// One domain service: a component with its grants, or an external service.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Service {
+    /// The domain, whose services share a message broker; `default` when absent.
+    #[schemars(example = &"order-management")]
+    pub domain: Option<String>,
+    /// The `.wasm` file, relative to this file; when absent the service waits for a deploy.
+    #[schemars(example = &"target/wasm32-wasip2/release/order.wasm")]
+    pub component: Option<String>,
+    /// The command that makes the component, run in the folder of this file.
+    #[schemars(example = &"cargo build --release --target wasm32-wasip2 -p order")]
+    pub build: Option<String>,
+    /// Addresses of an external service; stands instead of `component`.
+    #[schemars(extend("examples" = [["http://127.0.0.1:9001"]]))]
+    pub upstreams: Option<Vec<String>>,
+    /// The kind of its own database; none when absent.
+    #[schemars(example = &"embedded")]
+    pub database: Option<String>,
+    /// The key-value buckets it may open.
+    #[schemars(extend("examples" = [["sessions"]]))]
+    pub buckets: Option<Vec<String>>,
+    /// The topics it may publish in its domain: `*` is one word, `>` the rest.
+    #[schemars(extend("examples" = [["order.*"]]))]
+    pub publishes: Option<Vec<String>>,
+    /// The topics it receives; another domain's as `domain/topic`.
+    #[schemars(extend("examples" = [["payment.*", "inventory-management/stock.*"]]))]
+    pub subscribes: Option<Vec<String>>,
+    /// The services it may call.
+    #[schemars(extend("examples" = [["customer"]]))]
+    pub calls: Option<Vec<String>>,
+    /// The outside origins it may call.
+    #[schemars(extend("examples" = [["https://api.example.com"]]))]
+    pub fetches: Option<Vec<String>>,
+    /// How many instances it has.
+    pub instances: Option<Instances>,
+    /// What one call, one instance and the whole service may use.
+    pub limits: Option<Limits>,
+    /// Settings that the service reads by name.
+    pub config: Option<BTreeMap<String, Text>>,
+    /// Secrets that the service reads by name: `env:NAME` or `file:PATH`.
+    pub secrets: Option<BTreeMap<String, SecretReference>>,
+}
+
+/// How many instances a service has.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Instances {
+    /// Kept when idle; 0 when absent.
+    #[schemars(range(min = 0, max = INSTANCES_LIMIT))]
+    pub min: Option<u64>,
+    /// At most under load; 32 when absent.
+    #[schemars(range(min = 1, max = INSTANCES_LIMIT))]
+    pub max: Option<u64>,
+    /// Calls before an instance is replaced; 1 gives a fresh one for each call; no bound when absent.
+    #[schemars(range(min = 1, max = REUSE_LIMIT))]
+    pub reuse: Option<u64>,
+}
+
+/// What one call, one instance and the whole service may use.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Limits {
+    /// One instance with everything that the host holds for it; 64MiB when absent.
+    pub memory: Option<Size>,
+    /// All instances of the service; 512MiB when absent.
+    #[schemars(example = &"512MiB")]
+    pub service_memory: Option<Size>,
+    /// From the call to the response head; 10s when absent.
+    pub time: Option<Time>,
+    /// Computing time of one call; 2s when absent.
+    pub cpu: Option<Time>,
+    /// A stream without a byte; 60s when absent.
+    pub idle: Option<Time>,
+    /// The longest request body; as the gateway's when absent.
+    pub body: Option<Size>,
+}
+
+/// Which requests go to a service or to files.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Route {
+    /// A host name, or `*.` and a name for all below it; any when absent.
+    #[schemars(example = &"shop.example.com")]
+    pub host: Option<String>,
+    /// The path pattern: `{name}` is one segment, `{*rest}` the rest, which may be empty.
+    #[schemars(required, example = &"/api/orders/{*rest}")]
+    pub path: Option<String>,
+    /// The methods; all when absent.
+    #[schemars(extend("examples" = [["GET", "POST"]]))]
+    pub methods: Option<Vec<String>>,
+    /// The service that answers.
+    #[schemars(example = &"order")]
+    pub service: Option<String>,
+    /// The folder of static files that answers, relative to this file.
+    #[schemars(example = &"components/storefront/site")]
+    pub files: Option<String>,
+    /// The time to the response head; as the service's when absent.
+    pub time: Option<Time>,
+    /// The longest request body; as the gateway's when absent.
+    pub body: Option<Size>,
+}
+
+/// A size with its unit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline, example = &"64MiB")]
+pub struct Size(pub String);
+
+/// A duration with its unit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline, example = &"5s")]
+pub struct Time(pub String);
+
+/// A setting as text.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline, example = &"EUR")]
+pub struct Text(pub String);
+
+/// Where a secret is found, never the secret itself.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(inline, example = &"env:PSP_KEY")]
+pub struct SecretReference(pub String);
+
+/// The JSON Schema (2020-12) of the file, without references and without null, which TOML lacks.
+pub fn schema() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<File>().to_value();
+    drop_null(&mut schema);
+    schema
+}
+
+fn drop_null(schema: &mut Value) {
+    let Value::Object(object) = schema else {
+        if let Value::Array(items) = schema {
+            items.iter_mut().for_each(drop_null);
+        }
+        return;
+    };
+    if let Some(Value::Array(types)) = object.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            object.insert("type".into(), only);
+        }
+    }
+    // An optional choice comes as "any of: the choice, null".
+    if let Some(Value::Array(mut choices)) = object.remove("anyOf") {
+        choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+        for (name, value) in choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten() {
+            object.entry(name).or_insert(value);
+        }
+    }
+    object.values_mut().for_each(drop_null);
+}

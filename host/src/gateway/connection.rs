@@ -1,0 +1,225 @@
+//! One connection below HTTP: whether it is busy, how long it may wait, how it closes.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+/// How long a closing connection listens on, so that the client reads the last response before what it
+/// still sends makes the system reset the connection (RFC 9112, 9.6).
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Bytes that are read and thrown away meanwhile.
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long clients may wait or make wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// From the first byte of a request head, or the start of the connection, to the end of the head.
+    pub header: Duration,
+    /// From the end of a request to the start of the next.
+    pub idle: Duration,
+    /// Without taking a byte of a response.
+    pub write: Duration,
+}
+
+/// What a connection is doing, told by its stream and its requests, asked by its task.
+#[derive(Debug)]
+pub struct Activity {
+    opened: Instant,
+    /// Milliseconds after `opened` since which the client is waited for.
+    since: AtomicU64,
+    requests: AtomicUsize,
+    /// Whether a request head has begun and not ended. HTTP/2 has other frames between requests, so it
+    /// counts for HTTP/1 and the first request only.
+    head_begun: AtomicBool,
+    http2: AtomicBool,
+}
+
+impl Activity {
+    /// A connection that has just been opened and owes its first request.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            opened: Instant::now(),
+            since: AtomicU64::new(0),
+            requests: AtomicUsize::new(0),
+            head_begun: AtomicBool::new(true),
+            http2: AtomicBool::new(false),
+        })
+    }
+
+    /// When the connection is to be closed if nothing happens; none while a request is in flight.
+    pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
+        if self.requests.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        let wait = if self.head_begun.load(Ordering::Acquire) { timeouts.header } else { timeouts.idle };
+        Some(self.opened + Duration::from_millis(self.since.load(Ordering::Acquire)) + wait)
+    }
+
+    /// Whether a request head has begun and not ended.
+    pub fn owes_head(&self) -> bool {
+        self.head_begun.load(Ordering::Acquire)
+    }
+
+    fn wait_from_now(&self, head_begun: bool) {
+        let elapsed = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.since.store(elapsed, Ordering::Release);
+        self.head_begun.store(head_begun, Ordering::Release);
+    }
+
+    fn bytes_came(&self) {
+        let idle = self.requests.load(Ordering::Acquire) == 0;
+        if idle && !self.owes_head() && !self.http2.load(Ordering::Acquire) {
+            self.wait_from_now(true);
+        }
+    }
+}
+
+/// A request in flight; dropping it ends it for its connection and for the gateway.
+#[derive(Debug)]
+pub struct Busy {
+    activity: Arc<Activity>,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl Busy {
+    /// A request has begun; `in_flight` counts those of the whole gateway.
+    pub fn begin(activity: &Arc<Activity>, in_flight: &Arc<AtomicUsize>, version: http::Version) -> Self {
+        activity.requests.fetch_add(1, Ordering::AcqRel);
+        activity.head_begun.store(false, Ordering::Release);
+        activity.http2.store(version == http::Version::HTTP_2, Ordering::Release);
+        in_flight.fetch_add(1, Ordering::AcqRel);
+        Self { activity: activity.clone(), in_flight: in_flight.clone() }
+    }
+
+    /// Requests in flight in the whole gateway, with this one.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        // The wait begins before the count falls, or the old one would be seen to have run out.
+        self.activity.wait_from_now(false);
+        self.activity.requests.fetch_sub(1, Ordering::AcqRel);
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A TCP stream that tells its activity, gives up on clients that take nothing, and closes gently.
+pub struct Connection {
+    stream: TcpStream,
+    activity: Arc<Activity>,
+    write_timeout: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
+    read_ended: bool,
+    lingering: Option<Lingering>,
+}
+
+struct Lingering {
+    timer: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+impl Connection {
+    /// Wraps an accepted stream.
+    pub fn new(stream: TcpStream, activity: Arc<Activity>, write_timeout: Duration) -> Self {
+        Self { stream, activity, write_timeout, stalled: None, read_ended: false, lingering: None }
+    }
+
+    /// Passes the outcome of a write on, or the end of patience.
+    fn patience(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let timeout = self.write_timeout;
+        let timer = self.stalled.get_or_insert_with(|| Box::pin(sleep(timeout)));
+        ready!(timer.as_mut().poll(context));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes no byte")))
+    }
+
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let lingering =
+            self.lingering.get_or_insert_with(|| Lingering { timer: Box::pin(sleep(LINGER)), bytes: 0 });
+        let mut bytes = [0; 4096];
+        while lingering.bytes < LINGER_BYTES_MAX {
+            let mut buffer = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    lingering.bytes += buffer.filled().len()
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return lingering.timer.as_mut().poll(context),
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            this.activity.bytes_came();
+        } else if buffer.remaining() > 0 {
+            this.read_ended = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.patience(context, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.patience(context, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.lingering.is_none() {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(context))?;
+        }
+        if !this.read_ended {
+            ready!(this.poll_linger(context));
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,70 @@
+//! What the phases learn about one request: id, trace, client, route, timings.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use tokio::time::Instant;
+
+use super::reply;
+use super::route::Route;
+use crate::names::{RequestId, VersionNumber};
+use crate::telemetry::trace::{TRACEPARENT, TraceContext};
+
+/// The context of one request. Phases add to it; the access log reads it at the end.
+#[derive(Debug)]
+pub struct Context {
+    /// The id under which the request is found in logs.
+    pub request_id: Arc<str>,
+    /// The trace: the caller's when it sent a valid one.
+    pub trace: TraceContext,
+    /// The address of the client.
+    pub client: IpAddr,
+    /// The method.
+    pub method: Method,
+    /// The target as sent.
+    pub target: Uri,
+    /// The version of HTTP.
+    pub version: Version,
+    /// Whether a refusal is shown as a page.
+    pub prefers_html: bool,
+    /// When the head had come.
+    pub started: Instant,
+    /// The route, once found.
+    pub route: Option<Arc<Route>>,
+    /// The version of the service that answered.
+    pub service_version: Option<VersionNumber>,
+    /// The name of the refusal, when there was one.
+    pub refusal: Option<&'static str>,
+}
+
+impl Context {
+    /// The context of a request whose head has just come from the client.
+    pub fn begin<B>(request: &http::Request<B>, client: IpAddr) -> Self {
+        let headers = request.headers();
+        let trace = caller_trace(headers);
+        Self {
+            request_id: RequestId::new().as_str().into(),
+            trace: trace.map_or_else(TraceContext::new, |trace| trace.child()),
+            client,
+            method: request.method().clone(),
+            target: request.uri().clone(),
+            version: request.version(),
+            prefers_html: reply::prefers_html(headers),
+            started: Instant::now(),
+            route: None,
+            service_version: None,
+            refusal: None,
+        }
+    }
+}
+
+/// The caller's trace context; more than one such header is none (W3C Trace Context, 3.2).
+pub fn caller_trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut values = headers.get_all(TRACEPARENT).iter().map(HeaderValue::to_str);
+    let value = values.next()?.ok()?;
+    if values.next().is_some() {
+        return None;
+    }
+    TraceContext::parse(value)
+}

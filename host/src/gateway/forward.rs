@@ -1,0 +1,224 @@
+//! Hands a request to a service: headers that only one hop may see are taken out, those that the host
+//! vouches for are set.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use super::context::{self, Context};
+use super::reply::Refusal;
+use super::route::Route;
+use crate::balance::{Answer, Balancer, Call, CallError};
+use crate::body::Request;
+use crate::names::ServiceName;
+use crate::telemetry::trace::TRACEPARENT;
+
+/// The longest time to a response head where a route sets none. Services have their own, much shorter
+/// one; this bounds what waits when that is not enforced, as for an external service.
+const TIME_MAX: Duration = Duration::from_secs(300);
+
+/// What belongs to one connection and is never passed on (RFC 9110, 7.6.1), and the expectation, which
+/// the gateway has met itself. `te` is looked at separately.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Headers that a Connection field cannot take out: the message would change its meaning.
+const ALWAYS_KEPT: [HeaderName; 4] =
+    [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION];
+
+/// What proxies say about a client. No client is trusted to say it.
+const PROXY_HEADERS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-"];
+
+/// The namespace of what the host vouches for.
+const HOST_HEADERS: &str = "hostel-";
+
+/// Sends a request to a service and waits for the head of its response.
+///
+/// # Errors
+///
+/// Why the service gave none.
+pub async fn send(
+    balancer: &Balancer,
+    service: &ServiceName,
+    route: &Route,
+    mut request: Request,
+    context: &Context,
+) -> Result<Answer, Refusal> {
+    prepare(request.headers_mut(), context)?;
+    let deadline = context.started + route.time.unwrap_or(TIME_MAX);
+    let call = Call {
+        service: service.clone(),
+        request,
+        request_id: context.request_id.clone(),
+        trace: context.trace,
+        deadline,
+        depth: 0,
+    };
+    let answer = match tokio::time::timeout_at(deadline, balancer.send(call)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(CallError::Timeout { limit: "time" }),
+    };
+    let mut answer = answer.map_err(Refusal::Call)?;
+    strip_hop_by_hop(answer.response.headers_mut());
+    Ok(answer)
+}
+
+/// Brings the headers of a request into the form in which a service gets them.
+fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
+    strip_hop_by_hop(headers);
+    headers.remove(header::EXPECT);
+    strip_claims(headers);
+    if context::caller_trace(headers).is_none() {
+        // The state belongs to the trace that is not continued.
+        headers.remove("tracestate");
+    }
+    headers.insert(TRACEPARENT, text(context.trace.to_header())?);
+    headers.insert("hostel-request", text(context.request_id.to_string())?);
+    headers.insert("x-forwarded-for", text(address(context.client))?);
+    headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        headers.insert("x-forwarded-host", host);
+    }
+    Ok(())
+}
+
+/// Takes out what belongs to the connection only, and what its Connection field names.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .filter(|name| !ALWAYS_KEPT.contains(name))
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+    // gRPC needs to know that trailers are understood, which holds on every hop here.
+    let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    headers.remove(header::TE);
+    if trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Takes out what a client claims in the name of the host or of a proxy. `_` counts as `-`, since many
+/// frameworks read both as the same name.
+fn strip_claims(headers: &mut HeaderMap) {
+    let claims = |name: &&HeaderName| {
+        let starts_with = |prefix: &str| {
+            let bytes = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+            name.as_str().len() >= prefix.len() && bytes.zip(prefix.bytes()).all(|(one, other)| one == other)
+        };
+        starts_with(HOST_HEADERS) || PROXY_HEADERS.into_iter().any(starts_with)
+    };
+    let names: Vec<HeaderName> = headers.keys().filter(claims).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn address(client: IpAddr) -> String {
+    client.to_canonical().to_string()
+}
+
+fn text(value: String) -> Result<HeaderValue, Refusal> {
+    HeaderValue::try_from(value).map_err(|_| Refusal::Malformed("a header cannot be passed on"))
+}
+
+/// The service of a route, for metrics and the log.
+pub fn service_of(route: &Arc<Route>) -> Option<&ServiceName> {
+    match &route.action {
+        super::route::Action::Forward(service) => Some(service),
+        super::route::Action::Files(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prepared(fields: &[(&str, &str)]) -> HeaderMap {
+        let mut request = http::Request::builder().uri("/");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).unwrap();
+        let context = Context::begin(&request, "192.0.2.7".parse().unwrap());
+        let mut headers = request.into_parts().0.headers;
+        prepare(&mut headers, &context).unwrap();
+        headers
+    }
+
+    #[test]
+    fn claims_of_clients_are_taken_out() {
+        let headers = prepared(&[
+            ("hostel-subject", "admin"),
+            ("Hostel-Scopes", "all"),
+            ("hostel_claims", "{}"),
+            ("hostel-request", "mine"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x_forwarded_for", "10.0.0.1"),
+            ("x-forwarded-prefix", "/admin"),
+            ("forwarded", "for=10.0.0.1"),
+            ("x-real-ip", "10.0.0.1"),
+            ("hostelry", "kept"),
+            ("host", "shop.example"),
+        ]);
+        let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        for name in
+            ["hostel-subject", "hostel-scopes", "hostel_claims", "x_forwarded_for", "forwarded", "x-real-ip"]
+        {
+            assert!(!names.contains(&name), "{name}");
+        }
+        assert!(!names.contains(&"x-forwarded-prefix"));
+        assert_ne!(headers["hostel-request"], "mine");
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        assert_eq!(headers["x-forwarded-host"], "shop.example");
+        assert_eq!(headers["hostelry"], "kept");
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_stays_there() {
+        let headers = prepared(&[
+            ("connection", "close, X-Secret, host"),
+            ("connection", "x-other"),
+            ("x-secret", "1"),
+            ("x-other", "1"),
+            ("keep-alive", "timeout=5"),
+            ("te", "trailers"),
+            ("upgrade", "h2c"),
+            ("expect", "100-continue"),
+            ("host", "a"),
+            ("x-kept", "1"),
+        ]);
+        for name in ["connection", "x-secret", "x-other", "keep-alive", "upgrade", "expect"] {
+            assert!(!headers.contains_key(name), "{name}");
+        }
+        assert_eq!(headers["te"], "trailers");
+        assert_eq!(headers["host"], "a");
+        assert_eq!(headers["x-kept"], "1");
+    }
+
+    #[test]
+    fn a_valid_trace_goes_on_and_a_broken_one_does_not() {
+        let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let headers = prepared(&[("traceparent", trace), ("tracestate", "a=1")]);
+        let sent = headers["traceparent"].to_str().unwrap();
+        assert!(sent.starts_with("00-4bf92f3577b34da6a3ce929d0e0e4736-") && sent != trace, "{sent}");
+        assert_eq!(headers["tracestate"], "a=1");
+        let headers = prepared(&[("traceparent", "nonsense"), ("tracestate", "a=1")]);
+        assert!(!headers.contains_key("tracestate"));
+        assert_eq!(headers["traceparent"].len(), 55);
+    }
+}

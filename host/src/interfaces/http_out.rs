@@ -1,0 +1,210 @@
+//! Outgoing HTTP of a guest: to sibling services in process, to outside hosts behind the allow list.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http_body_util::BodyExt;
+use tokio::time::Instant;
+use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+
+use crate::body::{Body, BodyError, Request, Response};
+use crate::interfaces::call::{CALL_DEPTH_MAX, Call, IDENTITY_PREFIX};
+use crate::interfaces::guest::InstanceContext;
+use crate::interfaces::http_client::{HttpClient, is_forbidden};
+use crate::interfaces::siblings::{SiblingCall, SiblingError};
+use crate::names::ServiceName;
+
+/// The host names of services: `http://<service>.internal`.
+const INTERNAL_SUFFIX: &str = ".internal";
+
+/// The header that tells a service which service calls it.
+const CALLER_HEADER: HeaderName = HeaderName::from_static("hostel-service");
+
+/// The longest an outside host may take to the response head when neither guest nor call says less.
+const FIRST_BYTE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Decides about each outgoing request of one instance.
+pub struct Outbound {
+    this: Arc<InstanceContext>,
+}
+
+type Sent = Result<
+    (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>),
+    Error,
+>;
+
+/// Where a request goes.
+enum Destination {
+    Sibling(ServiceName),
+    Outside(HttpClient),
+}
+
+impl Outbound {
+    /// The outgoing side of this instance.
+    pub fn new(this: Arc<InstanceContext>) -> Self {
+        Self { this }
+    }
+
+    /// Decides where the request may go, or why not.
+    fn decide(&self, uri: &Uri) -> Result<(Arc<Call>, Destination), Error> {
+        let Some(call) = self.this.call() else {
+            return Err(refuse("calls are only possible while a request or message is handled"));
+        };
+        if call.is_writing() || call.trial.is_some() {
+            return Err(refuse(
+                "a call to another service is not possible while a read-write transaction is open: \
+                 commit or roll back first",
+            ));
+        }
+        let config = &self.this.service.config;
+        let host = uri.host().unwrap_or_default();
+        if let Some(name) = host.strip_suffix(INTERNAL_SUFFIX) {
+            let granted = config.grants.calls.get(name).cloned();
+            return match granted {
+                Some(service) => Ok((call, Destination::Sibling(service))),
+                None => Err(self.deny("calls", &format!("the call to {host}"), &format!("calls = [{name:?}]"))),
+            };
+        }
+        let scheme = uri.scheme_str().unwrap_or("https");
+        let port = uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
+        if is_forbidden(&self.this.service.forbidden, host, port) {
+            return Err(self.deny("fetches", &format!("the request to {host}:{port}"), "nothing grants it"));
+        }
+        if !config.grants.fetches.iter().any(|origin| origin.allows(scheme, host, port)) {
+            let origin = format!("{scheme}://{}", uri.authority().map(|it| it.as_str()).unwrap_or_default());
+            return Err(self.deny("fetches", &format!("the request to {origin}"), &format!("fetches = [{origin:?}]")));
+        }
+        Ok((call, Destination::Outside(self.this.service.http.clone())))
+    }
+
+    fn deny(&self, right: &'static str, what: &str, grant: &str) -> Error {
+        let service = &self.this.service.config.name;
+        self.this.denied(right, &format!("{what} was refused: [services.{service}] would need {grant}"));
+        Error::HttpRequestDenied
+    }
+}
+
+impl WasiHttpHooks for Outbound {
+    fn send_request(
+        &mut self,
+        mut request: http::Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        let (call, destination) = match self.decide(request.uri()) {
+            Ok(decided) => decided,
+            Err(error) => return Box::new(async { Err(error) }),
+        };
+        strip_identity(request.headers_mut());
+        let trace = call.trace.child();
+        if let Ok(value) = HeaderValue::try_from(trace.to_header()) {
+            request.headers_mut().insert("traceparent", value);
+        }
+        let first_byte = options.and_then(|options| options.first_byte_timeout);
+        match destination {
+            Destination::Sibling(service) => {
+                let sent = self.to_sibling(service, request, &call, first_byte);
+                Box::new(async move { Ok((sent.await?, nothing_more())) })
+            }
+            Destination::Outside(client) => {
+                let limit = first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
+                Box::new(async move { Ok((to_outside(client, request, limit).await?, nothing_more())) })
+            }
+        }
+    }
+}
+
+impl Outbound {
+    fn to_sibling(
+        &self,
+        service: ServiceName,
+        mut request: http::Request<WasiBody>,
+        call: &Call,
+        first_byte: Option<Duration>,
+    ) -> impl Future<Output = Result<http::Response<WasiBody>, Error>> + Send + use<> {
+        let caller = self.this.service.config.name.clone();
+        let headers = request.headers_mut();
+        headers.extend(call.identity.iter().cloned());
+        if let Ok(name) = HeaderValue::try_from(caller.as_str()) {
+            headers.insert(CALLER_HEADER, name);
+        }
+        let now = Instant::now();
+        let longest = now + first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
+        // Once the response has begun the caller's own deadline is past and no longer binds.
+        let deadline = if call.deadline > now { longest.min(call.deadline) } else { longest };
+        let sibling = SiblingCall {
+            caller,
+            service,
+            request: request.map(from_guest),
+            request_id: call.request.clone(),
+            trace: call.trace.child(),
+            deadline,
+            depth: call.depth + 1,
+        };
+        let siblings = self.this.service.siblings.clone();
+        async move {
+            if sibling.depth > CALL_DEPTH_MAX {
+                return Err(Error::LoopDetected);
+            }
+            let response: Response = siblings.send(sibling).await.map_err(|error| match error {
+                SiblingError::Absent => Error::DestinationNotFound,
+                SiblingError::Busy => Error::ConnectionLimitReached,
+                SiblingError::Timeout => Error::HttpResponseTimeout,
+                SiblingError::Failed => Error::HttpResponseIncomplete,
+            })?;
+            Ok(response.map(to_guest))
+        }
+    }
+}
+
+async fn to_outside(
+    client: HttpClient,
+    request: http::Request<WasiBody>,
+    limit: Duration,
+) -> Result<http::Response<WasiBody>, Error> {
+    let mut request: Request = request.map(from_guest);
+    // The client makes Host from the URI; a copy would become a second one on HTTP/2.
+    request.headers_mut().remove(HOST);
+    let sent = tokio::time::timeout(limit, client.send(request)).await;
+    let response = sent.map_err(|_| Error::HttpResponseTimeout)?.map_err(|error| {
+        tracing::debug!(%error, "an outside host did not answer");
+        if error.is_connect() { Error::DestinationUnavailable } else { Error::HttpProtocolError }
+    })?;
+    Ok(response.map(|body| body.map_err(Error::Hyper).boxed_unsync()))
+}
+
+/// A body of a guest as the host sees it.
+pub fn from_guest(body: WasiBody) -> Body {
+    body.map_err(|error| BodyError::Guest(error.to_string())).boxed_unsync()
+}
+
+/// A body of the host as a guest sees it.
+pub fn to_guest(body: Body) -> WasiBody {
+    body.map_err(|error| match error {
+        BodyError::TooLarge { limit } => Error::HttpRequestBodySize(Some(limit)),
+        BodyError::Idle => Error::ConnectionReadTimeout,
+        BodyError::Broken(_) => Error::ConnectionTerminated,
+        BodyError::Guest(_) => Error::HttpResponseIncomplete,
+    })
+    .boxed_unsync()
+}
+
+/// Removes every header that carries identity: only the host sets them.
+pub fn strip_identity(headers: &mut HeaderMap) {
+    let names: HashSet<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with(IDENTITY_PREFIX)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+fn refuse(why: &str) -> Error {
+    Error::InternalError(Some(why.into()))
+}
+
+fn nothing_more() -> Box<dyn Future<Output = Result<(), Error>> + Send> {
+    Box::new(std::future::ready(Ok(())))
+}

@@ -1,0 +1,63 @@
+//! What guests can reach: each interface of `wit/` over the back end behind it.
+//!
+//! Knows nothing of pools, routes, or which driver stands behind a back end. Files in reading order:
+//! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
+//! one instance, `call` what it does now; `memory` and `cpu` are its meters; then one file an interface:
+//! `wasi`, `http_out` (with `http_client` for outside hosts and `siblings` for services), `database` (with
+//! `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
+
+pub mod bindings;
+pub mod service;
+pub mod guest;
+pub mod call;
+pub mod memory;
+pub mod cpu;
+pub mod wasi;
+pub mod http_out;
+pub mod http_client;
+pub mod siblings;
+pub mod database;
+pub mod transaction;
+pub mod messaging;
+pub mod key_value;
+pub mod discovery;
+pub mod settings;
+pub mod logging;
+
+use wasmtime::component::{HasSelf, Linker};
+
+use crate::interfaces::bindings::{hostel, wasi as standard};
+use crate::interfaces::guest::GuestState;
+
+/// Adds every interface of the host to a linker. What a component may import of it is decided at its deploy.
+///
+/// # Errors
+///
+/// When an interface is added twice, which is a fault of the host.
+pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    macro_rules! add {
+        ($($interface:path),* $(,)?) => {$({
+            use $interface as interface;
+            interface::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
+        })*};
+    }
+    add!(
+        hostel::service::types,
+        hostel::service::database,
+        hostel::service::messaging,
+        hostel::service::discovery,
+        standard::keyvalue0_2_0_draft::store,
+        standard::keyvalue0_2_0_draft::atomics,
+        standard::keyvalue0_2_0_draft::batch,
+        standard::keyvalue0_2_0_draft2::store,
+        standard::keyvalue0_2_0_draft2::atomics,
+        standard::keyvalue0_2_0_draft2::batch,
+        standard::config0_2_0_rc_1::store,
+        standard::config0_2_0_draft::store,
+        standard::config0_2_0_draft_2024_09_27::store,
+        standard::logging::logging,
+    );
+    Ok(())
+}

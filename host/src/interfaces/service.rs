@@ -1,0 +1,78 @@
+//! What all instances of one version of a service share: its grants and the back ends behind them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::backends::database::Database;
+use crate::backends::key_value::KeyValue;
+use crate::backends::messaging::Broker;
+use crate::config::ServiceConfig;
+use crate::interfaces::http_client::{Forbidden, HttpClient};
+use crate::interfaces::siblings::Siblings;
+use crate::names::VersionNumber;
+use crate::registry::Registry;
+use crate::telemetry::journal::{Journal, Level, Speaker, Stream};
+use crate::telemetry::metrics::Metrics;
+
+/// One version of a service as its instances see it.
+#[derive(Clone)]
+pub struct ServiceContext {
+    /// Name, domain, grants and limits.
+    pub config: Arc<ServiceConfig>,
+    /// Which version runs here.
+    pub version: VersionNumber,
+    /// The name of this host.
+    pub host: Arc<str>,
+    /// The service's database, when it has one.
+    pub database: Option<Database>,
+    /// The broker of its domain.
+    pub broker: Broker,
+    /// Its buckets, when it has some.
+    pub buckets: Option<KeyValue>,
+    /// The registry of the host.
+    pub registry: Arc<Registry>,
+    /// How to call other services.
+    pub siblings: Arc<dyn Siblings>,
+    /// How to call outside hosts.
+    pub http: HttpClient,
+    /// The host's own listeners that no guest may reach.
+    pub forbidden: Forbidden,
+    /// Where its lines go.
+    pub journal: Arc<Journal>,
+    /// Where its doings are counted.
+    pub metrics: Arc<Metrics>,
+    /// What all instances of the service hold.
+    pub memory: Arc<MemoryBudget>,
+}
+
+/// The memory of all instances of one service, over all its versions.
+#[derive(Debug, Default)]
+pub struct MemoryBudget {
+    used: AtomicU64,
+}
+
+impl MemoryBudget {
+    /// Takes `bytes` unless that would exceed `limit`; answers whether they were taken.
+    pub fn take(&self, bytes: u64, limit: u64) -> bool {
+        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// Gives bytes back.
+    pub fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes are taken.
+    pub fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+}
+
+impl ServiceContext {
+    /// Logs and counts that the service tried what it was not granted.
+    pub fn denied(&self, right: &'static str, speaker: Speaker, message: &str) {
+        self.metrics.denial(&self.config.name, right);
+        self.journal.write(Level::Warn, Stream::Host, speaker, message);
+    }
+}

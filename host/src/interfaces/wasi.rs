@@ -1,0 +1,105 @@
+//! Clocks, randomness and output to the log; no files, no sockets, no environment.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+
+use crate::interfaces::guest::InstanceContext;
+use crate::telemetry::journal::{Level, Stream};
+
+/// Random bytes that a guest may ask for at once.
+const RANDOM_BYTES_MAX: u64 = 64 * 1024;
+
+/// An output line longer than this is written in pieces.
+const LINE_BYTES_MAX: usize = 8 * 1024;
+
+/// The WASI side of one instance. What a tool chain imports anyway (files, sockets, environment) is there and
+/// denies.
+pub fn context(this: &Arc<InstanceContext>) -> WasiCtx {
+    let sockets = this.clone();
+    WasiCtx::builder()
+        .stdout(Output { this: this.clone(), stream: Stream::Stdout })
+        .stderr(Output { this: this.clone(), stream: Stream::Stderr })
+        .max_random_size(RANDOM_BYTES_MAX)
+        // Sockets can be made but never used: so the attempt is seen, with its address, and refused.
+        .allow_tcp(true)
+        .allow_udp(true)
+        .allow_ip_name_lookup(false)
+        .socket_addr_check(move |address, usage| {
+            sockets.denied("sockets", &format!("a socket was refused: {usage:?} {address}"));
+            Box::pin(async { false })
+        })
+        .build()
+}
+
+/// Standard output or error of one instance: each line becomes a line of the journal.
+#[derive(Clone)]
+struct Output {
+    this: Arc<InstanceContext>,
+    stream: Stream,
+}
+
+/// Collects bytes to lines.
+struct Lines {
+    output: Output,
+    buffer: Vec<u8>,
+}
+
+impl IsTerminal for Output {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for Output {
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(Lines { output: self.clone(), buffer: Vec::new() })
+    }
+}
+
+impl Lines {
+    fn write_line(&self, line: &[u8]) {
+        let Output { this, stream } = &self.output;
+        let level = if *stream == Stream::Stderr { Level::Warn } else { Level::Info };
+        this.service.journal.write(level, *stream, this.speaker(), &String::from_utf8_lossy(line));
+    }
+}
+
+impl AsyncWrite for Lines {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        for byte in bytes {
+            if *byte == b'\n' {
+                let line = std::mem::take(&mut self.buffer);
+                self.write_line(&line);
+                continue;
+            }
+            self.buffer.push(*byte);
+            if self.buffer.len() >= LINE_BYTES_MAX {
+                let line = std::mem::take(&mut self.buffer);
+                self.write_line(&line);
+            }
+        }
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if !self.buffer.is_empty() {
+            self.write_line(&self.buffer);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A component that is checked and linked: instances are made from it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use wasmtime::component::InstancePre;
+use wasmtime::{Store, UpdateDeadline};
+
+use crate::interfaces::bindings::exports::hostel::service as service_exports;
+use crate::interfaces::bindings::exports::wasi::http as http_exports;
+use crate::interfaces::cpu::CpuTimed;
+use crate::interfaces::guest::GuestState;
+use crate::interfaces::service::ServiceContext;
+use crate::runtime::engine::GuestEngine;
+use crate::runtime::failure::{CpuLimitReached, GuestFailure};
+use crate::runtime::instance::Instance;
+
+/// Bytes that a guest may pass to the host in one call: a little more than the largest value of a database or
+/// bucket, so that those limits are the ones that a guest meets.
+const HOSTCALL_BYTES_MAX: usize = 32 << 20;
+
+/// Resource handles of one instance.
+const HANDLES_MAX: usize = 10_000;
+
+/// What instances of one version are made from.
+pub struct Blueprint {
+    pub(super) engine: GuestEngine,
+    pub(super) exports: Exports,
+    context: Arc<ServiceContext>,
+    linked: InstancePre<GuestState>,
+    made: AtomicU64,
+}
+
+/// The exports that a component has; each is optional.
+pub struct Exports {
+    /// Answers HTTP requests.
+    pub http: Option<http_exports::incoming_handler::GuestIndices>,
+    /// Handles messages.
+    pub messages: Option<service_exports::message_handler::GuestIndices>,
+    /// Knows the schema of its database.
+    pub migrations: Option<service_exports::migrations::GuestIndices>,
+    /// Knows whether it can work.
+    pub health: Option<service_exports::health::GuestIndices>,
+}
+
+impl Blueprint {
+    pub(super) fn new(engine: GuestEngine, context: Arc<ServiceContext>, linked: InstancePre<GuestState>) -> Self {
+        let exports = Exports {
+            http: http_exports::incoming_handler::GuestIndices::new(&linked).ok(),
+            messages: service_exports::message_handler::GuestIndices::new(&linked).ok(),
+            migrations: service_exports::migrations::GuestIndices::new(&linked).ok(),
+            health: service_exports::health::GuestIndices::new(&linked).ok(),
+        };
+        Self { engine, exports, context, linked, made: AtomicU64::new(0) }
+    }
+
+    /// The version that is made from it.
+    pub fn context(&self) -> &Arc<ServiceContext> {
+        &self.context
+    }
+
+    /// Which exports the component has.
+    pub fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    /// Makes one instance; the component's start function runs within the limits of a call.
+    ///
+    /// # Errors
+    ///
+    /// When a limit of the host is reached, or the start function fails.
+    pub async fn instantiate(&self) -> Result<Instance, GuestFailure> {
+        let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        let service = &self.context;
+        let name: Arc<str> = format!("{}-{}-{number}", service.config.name, service.version).into();
+        let mut store = Store::new(self.engine.engine(), GuestState::new(service.clone(), name));
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.epoch_deadline_callback(|store| match store.data().cpu.is_over() {
+            true => Err(wasmtime::Error::from(CpuLimitReached)),
+            false => Ok(UpdateDeadline::Yield(1)),
+        });
+        store.set_epoch_deadline(1);
+        let limits = &service.config.limits;
+        let running = self.engine.run();
+        let meter = store.data().cpu.clone();
+        let made = CpuTimed::new(self.linked.instantiate_async(&mut store), meter);
+        let made = tokio::time::timeout(limits.time, made).await;
+        drop(running);
+        let instance = match made {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => return Err(GuestFailure::of(error, store.data_mut().memory.take_hit())),
+            Err(_) => return Err(GuestFailure::Timeout("time")),
+        };
+        service.metrics.instance_made(&service.config.name, service.version);
+        Instance::new(self.engine.clone(), &self.exports, store, instance)
+    }
+}

@@ -1,0 +1,119 @@
+//! Component bytes -> machine code, cached on disk by digest and engine.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+use crate::runtime::digest::Digest;
+
+/// Machine code on disk, each file beside its checksum.
+#[derive(Debug, Clone)]
+pub struct CompileCache {
+    folder: PathBuf,
+}
+
+/// A component ready to be linked, and how it came about.
+pub struct Compiled {
+    /// The component.
+    pub component: Component,
+    /// How long compiling took; none when it came from the cache.
+    pub compile_time: Option<Duration>,
+}
+
+impl CompileCache {
+    /// The cache of this engine below `folder`: other engines and settings get folders of their own.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be made.
+    pub fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let folder = folder.join(format!("{:016x}", hasher.finish()));
+        fs::create_dir_all(&folder)?;
+        Ok(Self { folder })
+    }
+
+    /// The component of these bytes, from the cache or compiled now. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no component; trouble with the cache costs time, not the component.
+    pub fn compile(&self, engine: &Engine, digest: &Digest, bytes: &[u8]) -> wasmtime::Result<Compiled> {
+        if let Some(component) = self.load(engine, digest) {
+            return Ok(Compiled { component, compile_time: None });
+        }
+        let started = Instant::now();
+        let code = engine.precompile_component(bytes)?;
+        if let Err(error) = self.store(digest, &code) {
+            tracing::warn!(%error, %digest, "the compiled component could not be cached; the next start compiles it again");
+            return Ok(Compiled { component: from_memory(engine, &code)?, compile_time: Some(started.elapsed()) });
+        }
+        let component = match self.load(engine, digest) {
+            Some(component) => component,
+            None => from_memory(engine, &code)?,
+        };
+        Ok(Compiled { component, compile_time: Some(started.elapsed()) })
+    }
+
+    /// Machine code from the cache, if it is there and whole; what is not is removed.
+    #[allow(unsafe_code, reason = "machine code can only be trusted: it lies in our own folder and its checksum holds")]
+    fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+        let path = self.path(digest);
+        let code = fs::read(&path).ok()?;
+        let checksum = fs::read_to_string(checksum_path(&path)).ok()?;
+        if checksum != checksum_of(&code) {
+            tracing::warn!(%digest, "compiled code on disk is damaged; it is compiled again");
+            let _ = fs::remove_file(&path);
+            return None;
+        }
+        // SAFETY: the file was written by `store` from this engine's own compiler, and its checksum holds.
+        unsafe { Component::deserialize_file(engine, &path) }
+            .inspect_err(|error| tracing::warn!(%error, %digest, "compiled code cannot be used; it is compiled again"))
+            .ok()
+    }
+
+    fn store(&self, digest: &Digest, code: &[u8]) -> io::Result<()> {
+        let path = self.path(digest);
+        write_whole(&checksum_path(&path), checksum_of(code).as_bytes())?;
+        write_whole(&path, code)
+    }
+
+    fn path(&self, digest: &Digest) -> PathBuf {
+        self.folder.join(format!("{digest}.cwasm"))
+    }
+}
+
+#[allow(unsafe_code, reason = "the code comes from this engine's own compiler, in this process")]
+fn from_memory(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: `code` is what `precompile_component` of this engine answered just now.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// Writes a file that is there whole or not at all, also after a crash.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = path.with_extension(format!("draft-{}", std::process::id()));
+    let mut file = fs::File::create(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&draft, path)?;
+    match path.parent() {
+        Some(folder) => fs::File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn checksum_path(path: &Path) -> PathBuf {
+    path.with_extension("sha256")
+}
+
+fn checksum_of(code: &[u8]) -> String {
+    Digest::from(<[u8; 32]>::from(Sha256::digest(code))).to_string()
+}

@@ -1,0 +1,113 @@
+//! Why a guest call did not end as it should.
+
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+/// Raised inside a guest that has used its processor time.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the processor time of the call is used up")]
+pub struct CpuLimitReached;
+
+/// Why a guest call ended without success. The instance is not used again.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GuestFailure {
+    /// It trapped; the message is one line, the frames are the guest's call stack.
+    #[error("trap: {message}")]
+    Trap {
+        /// What the guest did.
+        message: String,
+        /// The functions of the guest, innermost first.
+        frames: Vec<String>,
+    },
+    /// It returned without setting a response.
+    #[error("the service returned no response")]
+    NoResponse,
+    /// It set an error instead of a response.
+    #[error("the service answered with an error instead of a response: {0}")]
+    ErrorResponse(String),
+    /// It took too long; the limit is named.
+    #[error("the limit `{0}` was reached")]
+    Timeout(&'static str),
+    /// It reached another limit; named.
+    #[error("the limit `{0}` was reached")]
+    Limit(&'static str),
+    /// The host has no room for another instance.
+    #[error("the host has no room for another instance: {0}")]
+    NoRoom(String),
+    /// The component has no such export.
+    #[error("the component does not export {0}")]
+    NoExport(&'static str),
+}
+
+impl GuestFailure {
+    /// The failure behind an error of the engine; `limit` is the memory limit that was hit meanwhile, if any.
+    pub fn of(error: wasmtime::Error, limit: Option<&'static str>) -> Self {
+        if error.is::<CpuLimitReached>() {
+            return Self::Timeout("cpu");
+        }
+        // A guest that gets no memory usually traps a moment later; the limit is the cause that helps.
+        if let Some(limit) = limit {
+            return Self::Limit(limit);
+        }
+        if error.is::<wasmtime::PoolConcurrencyLimitError>() {
+            return Self::NoRoom(error.to_string());
+        }
+        if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
+            return Self::trap("call stack exhausted", &error);
+        }
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Self::trap(&format!("the guest exited with code {}", exit.0), &error);
+        }
+        Self::trap(&error.root_cause().to_string(), &error)
+    }
+
+    /// The name under which it is counted.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Trap { .. } => "trap",
+            Self::NoResponse => "no-response",
+            Self::ErrorResponse(_) => "error-response",
+            Self::Timeout(limit) | Self::Limit(limit) => limit,
+            Self::NoRoom(_) => "no-room",
+            Self::NoExport(_) => "no-export",
+        }
+    }
+
+    /// The whole story on one line, for the log.
+    pub fn story(&self) -> String {
+        match self {
+            Self::Trap { message, frames } if !frames.is_empty() => {
+                format!("trap: {message}; at {}", frames.join(" < "))
+            }
+            other => other.to_string(),
+        }
+    }
+
+    fn trap(message: &str, error: &wasmtime::Error) -> Self {
+        let frames = match error.downcast_ref::<WasmBacktrace>() {
+            Some(backtrace) => backtrace.frames().iter().take(FRAMES_MAX).map(describe).collect(),
+            None => Vec::new(),
+        };
+        Self::Trap { message: message.replace('\n', " "), frames }
+    }
+}
+
+/// Frames shown of a trap: enough to find it, few enough for a line.
+const FRAMES_MAX: usize = 16;
+
+fn describe(frame: &wasmtime::FrameInfo) -> String {
+    let name = match frame.func_name() {
+        Some(name) => demangle(name),
+        None => format!("function {}", frame.func_index()),
+    };
+    let place = frame.symbols().iter().find_map(|symbol| Some((symbol.file()?.to_owned(), symbol.line()?)));
+    match place {
+        Some((file, line)) => format!("{name} ({file}:{line})"),
+        None => name,
+    }
+}
+
+/// Takes the hash off a legacy Rust symbol; other names stay.
+fn demangle(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}

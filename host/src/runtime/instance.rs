@@ -1,0 +1,276 @@
+//! One sandbox: a store with an instance in it; calls its exports, each within its limits.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_LENGTH;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use wasmtime::Store;
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use crate::backends::messaging::{Delivery, Outcome, Reply};
+use crate::body::{Body, Request, Response};
+use crate::interfaces::bindings::exports::hostel::service as service_exports;
+use crate::interfaces::bindings::exports::hostel::service::message_handler as handler;
+use crate::interfaces::bindings::exports::hostel::service::migrations::Dialect;
+use crate::interfaces::bindings::exports::wasi::http as http_exports;
+use crate::interfaces::call::Call;
+use crate::interfaces::cpu::CpuTimed;
+use crate::interfaces::guest::GuestState;
+use crate::interfaces::http_out::{from_guest, to_guest};
+use crate::runtime::blueprint::Exports;
+use crate::runtime::engine::GuestEngine;
+use crate::runtime::failure::GuestFailure;
+use crate::runtime::response::{Activity, GuardedBody};
+
+/// One sandboxed running copy of a version.
+pub struct Instance {
+    engine: GuestEngine,
+    store: Store<GuestState>,
+    http: Option<http_exports::incoming_handler::Guest>,
+    messages: Option<service_exports::message_handler::Guest>,
+    migrations: Option<service_exports::migrations::Guest>,
+    health: Option<service_exports::health::Guest>,
+    calls: u32,
+    idle_since: Instant,
+}
+
+/// Where the response head of a call goes, as soon as the guest has set it.
+pub type HeadSender = oneshot::Sender<Result<Response, GuestFailure>>;
+
+impl Instance {
+    pub(super) fn new(
+        engine: GuestEngine,
+        exports: &Exports,
+        mut store: Store<GuestState>,
+        instance: wasmtime::component::Instance,
+    ) -> Result<Self, GuestFailure> {
+        macro_rules! load {
+            ($export:ident) => {
+                match &exports.$export {
+                    Some(indices) => Some(
+                        indices.load(&mut store, &instance).map_err(|error| GuestFailure::of(error, None))?,
+                    ),
+                    None => None,
+                }
+            };
+        }
+        let (http, messages) = (load!(http), load!(messages));
+        let (migrations, health) = (load!(migrations), load!(health));
+        let idle_since = Instant::now();
+        Ok(Self { engine, store, http, messages, migrations, health, calls: 0, idle_since })
+    }
+
+    /// Its name, unique in this host.
+    pub fn name(&self) -> &Arc<str> {
+        &self.store.data().this.name
+    }
+
+    /// How many calls it has handled.
+    pub fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// Bytes of guest memory in use.
+    pub fn memory(&self) -> u64 {
+        self.store.data().memory.used()
+    }
+
+    /// Since when it has nothing to do.
+    pub fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// Whether it may handle another call; `reuse` is how many it may handle in all.
+    pub fn is_reusable(&self, reuse: Option<u32>) -> bool {
+        reuse.is_none_or(|most| self.calls < most) && !self.store.data().memory.is_high()
+    }
+
+    /// Answers an HTTP request. The response head goes to `head` as soon as it is there; this returns when the
+    /// call has ended, which may be long after.
+    ///
+    /// # Errors
+    ///
+    /// The failure that ended the call; also when the response had begun, which is then cut.
+    pub async fn handle_request(
+        &mut self,
+        request: Request,
+        call: Arc<Call>,
+        head: HeadSender,
+    ) -> Result<(), GuestFailure> {
+        let http = self.http.take().ok_or(GuestFailure::NoExport("wasi:http/incoming-handler"))?;
+        let activity = Arc::new(Activity::new());
+        let (outcome, outcome_receiver) = oneshot::channel();
+        let scheme = Scheme::Http;
+        let mut view = self.store.data_mut().http();
+        let respond = respond(head, outcome_receiver, activity.clone());
+        let resources = view.new_incoming_request(scheme, request.map(to_guest)).and_then(|request| {
+            let head = view.new_response_outparam_from_callback(respond)?;
+            Ok((request, head))
+        });
+        let (request, out) = resources.map_err(|error| GuestFailure::of(error, None))?;
+        let result = self
+            .run(&call, &activity, async |store| http.call_handle(store, request, out).await)
+            .await;
+        self.http = Some(http);
+        let result = match result {
+            Ok(()) if !activity.has_begun() => Err(GuestFailure::NoResponse),
+            other => other,
+        };
+        // Nobody waits for it when the response has no body or the client is gone.
+        let _ = outcome.send(result.as_ref().map(|()| ()).map_err(GuestFailure::to_string));
+        result
+    }
+
+    /// Handles a message.
+    ///
+    /// # Errors
+    ///
+    /// The failure that ended the call.
+    pub async fn handle_message(&mut self, delivery: &Delivery, call: Arc<Call>) -> Result<Outcome, GuestFailure> {
+        let messages = self.messages.take().ok_or(GuestFailure::NoExport("hostel:service/message-handler"))?;
+        let delivery = to_guest_delivery(delivery);
+        let activity = Activity::new();
+        let result =
+            self.run(&call, &activity, async |store| messages.call_handle(store, &delivery).await).await;
+        self.messages = Some(messages);
+        Ok(from_guest_outcome(result?))
+    }
+
+    /// The schema of its database; empty when it has none.
+    ///
+    /// # Errors
+    ///
+    /// The failure that ended the call.
+    pub async fn migrations(&mut self, call: Arc<Call>) -> Result<Vec<String>, GuestFailure> {
+        let Some(migrations) = self.migrations.take() else { return Ok(Vec::new()) };
+        let activity = Activity::new();
+        let dialect = Dialect::Sqlite;
+        let result =
+            self.run(&call, &activity, async |store| migrations.call_migrations(store, dialect).await).await;
+        self.migrations = Some(migrations);
+        result
+    }
+
+    /// Asks whether it can work: the inner error is its own word that it cannot.
+    ///
+    /// # Errors
+    ///
+    /// The failure that ended the call.
+    pub async fn health(&mut self, call: Arc<Call>) -> Result<Result<(), String>, GuestFailure> {
+        let Some(health) = self.health.take() else { return Ok(Ok(())) };
+        let activity = Activity::new();
+        let result = self.run(&call, &activity, async |store| health.call_check(store).await).await;
+        self.health = Some(health);
+        result
+    }
+
+    /// Runs one call within its limits, and ends what it left open.
+    async fn run<T>(
+        &mut self,
+        call: &Arc<Call>,
+        activity: &Activity,
+        work: impl AsyncFnOnce(&mut Store<GuestState>) -> wasmtime::Result<T>,
+    ) -> Result<T, GuestFailure> {
+        let state = self.store.data();
+        let (this, meter) = (state.this.clone(), state.cpu.clone());
+        let limits = &this.service.config.limits;
+        let head_deadline = call.deadline.min(Instant::now() + limits.time);
+        this.begin(call.clone());
+        meter.reset();
+        self.store.set_epoch_deadline(1);
+        self.calls = self.calls.saturating_add(1);
+        let running = self.engine.run();
+        let result = within(CpuTimed::new(work(&mut self.store), meter), head_deadline, limits.idle, activity).await;
+        drop(running);
+        if this.end() {
+            tracing::debug!(instance = %this.name, "a transaction left open was rolled back at the end of its call");
+        }
+        self.idle_since = Instant::now();
+        let hit = self.store.data_mut().memory.take_hit();
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(GuestFailure::of(error, hit)),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// Waits for the call: until `head_deadline` for the response to begin, afterwards as long as it moves.
+async fn within<T>(
+    work: impl Future<Output = T>,
+    head_deadline: Instant,
+    idle: std::time::Duration,
+    activity: &Activity,
+) -> Result<T, GuestFailure> {
+    tokio::pin!(work);
+    let mut deadline = head_deadline;
+    loop {
+        match tokio::time::timeout_at(deadline, &mut work).await {
+            Ok(value) => return Ok(value),
+            Err(_) if !activity.has_begun() => return Err(GuestFailure::Timeout("time")),
+            Err(_) => {
+                deadline = activity.last() + idle;
+                if deadline <= Instant::now() {
+                    return Err(GuestFailure::Timeout("idle"));
+                }
+            }
+        }
+    }
+}
+
+/// What happens when the guest sets its response: the head goes out, the body is guarded until the call has ended.
+fn respond(
+    head: HeadSender,
+    outcome: oneshot::Receiver<Result<(), String>>,
+    activity: Arc<Activity>,
+) -> impl FnOnce(Result<http::Response<HyperOutgoingBody>, ErrorCode>) + Send + Sync + 'static {
+    move |result| {
+        activity.begin();
+        let result = match result {
+            Ok(response) => {
+                let length = content_length(&response);
+                let guard = |body| Body::new(GuardedBody::new(from_guest(body), length, outcome, activity));
+                Ok(response.map(guard))
+            }
+            Err(code) => Err(GuestFailure::ErrorResponse(format!("{code:?}"))),
+        };
+        // The caller may have gone away; the guest learns it when it writes the body.
+        let _ = head.send(result);
+    }
+}
+
+fn content_length<B>(response: &http::Response<B>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn to_guest_delivery(delivery: &Delivery) -> handler::Delivery {
+    handler::Delivery {
+        id: delivery.id.clone(),
+        topic: delivery.topic.to_string(),
+        domain: delivery.domain.to_string(),
+        source: delivery.source.to_string(),
+        key: delivery.key.clone(),
+        headers: delivery.headers.clone(),
+        body: delivery.body.to_vec(),
+        attempt: delivery.attempt,
+        published_ms: delivery.published_ms,
+        wants_reply: delivery.wants_reply,
+    }
+}
+
+fn from_guest_outcome(outcome: handler::Outcome) -> Outcome {
+    match outcome {
+        handler::Outcome::Done => Outcome::Done,
+        handler::Outcome::Reply(reply) => {
+            Outcome::Reply(Reply { headers: reply.headers, body: reply.body.into() })
+        }
+        handler::Outcome::Retry(after) => Outcome::Retry {
+            after: after.map(std::time::Duration::from_millis),
+            reason: "the service asked for another try".into(),
+        },
+        handler::Outcome::Reject(reason) => Outcome::Reject(reason),
+    }
+}

@@ -1,0 +1,359 @@
+//! Every metric of the host, in Prometheus text.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::names::{ServiceName, VersionNumber};
+
+/// Upper bounds in seconds of the latency histograms: from a warm instance to a request at its time limit.
+const LATENCY_BUCKETS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
+
+/// Every metric; counted where things happen, read by `/metrics`.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    latency: Family<VersionLabels, Histogram, Buckets>,
+    queue_wait: Family<VersionLabels, Histogram, Buckets>,
+    calls: Family<CallLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    instances: Family<VersionLabels, Gauge>,
+    instances_busy: Family<VersionLabels, Gauge>,
+    instances_made: Family<VersionLabels, Counter>,
+    queue: Family<VersionLabels, Gauge>,
+    memory: Family<ServiceLabels, Gauge>,
+    database: Family<OperationLabels, Histogram, Buckets>,
+    published: Family<VersionLabels, Counter>,
+    deliveries: Family<OutcomeLabels, Counter>,
+    backlog: Family<BacklogLabels, Gauge>,
+    denials: Family<DenialLabels, Counter>,
+    deploys: Family<DeployLabels, Counter>,
+    log_lines_dropped: Family<ServiceLabels, Gauge>,
+}
+
+type Buckets = fn() -> Histogram;
+
+/// A service and its version; both empty for what the gateway answers by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VersionLabels {
+    service: Text,
+    version: Version,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ServiceLabels {
+    service: Text,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    service: Text,
+    version: Version,
+    route: Text,
+    method: Text,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    caller: Text,
+    service: Text,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    service: Text,
+    version: Version,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OperationLabels {
+    service: Text,
+    version: Version,
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    service: Text,
+    version: Version,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BacklogLabels {
+    domain: Text,
+    service: Text,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DenialLabels {
+    service: Text,
+    right: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeployLabels {
+    service: Text,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Text(Arc<str>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Version(Option<VersionNumber>);
+
+/// The backlog of one subscription, for its gauges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that could be made now.
+    pub ready: u64,
+    /// Deliveries that wait for another try.
+    pub delayed: u64,
+    /// Deliveries being handled.
+    pub in_flight: u64,
+    /// Dead letters.
+    pub dead: u64,
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    pub fn new() -> Self {
+        let histogram: Buckets = || Histogram::new(LATENCY_BUCKETS);
+        let mut metrics = Self {
+            registry: Registry::with_prefix("hostel"),
+            requests: Family::default(),
+            latency: Family::new_with_constructor(histogram),
+            queue_wait: Family::new_with_constructor(histogram),
+            calls: Family::default(),
+            failures: Family::default(),
+            instances: Family::default(),
+            instances_busy: Family::default(),
+            instances_made: Family::default(),
+            queue: Family::default(),
+            memory: Family::default(),
+            database: Family::new_with_constructor(histogram),
+            published: Family::default(),
+            deliveries: Family::default(),
+            backlog: Family::default(),
+            denials: Family::default(),
+            deploys: Family::default(),
+            log_lines_dropped: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let Self { registry, .. } = self;
+        registry.register("requests", "Requests answered by the gateway", self.requests.clone());
+        registry.register("request_duration_seconds", "Time from request to response head", self.latency.clone());
+        registry.register("queue_wait_seconds", "Time a call waited for an instance", self.queue_wait.clone());
+        registry.register("calls", "Calls between services", self.calls.clone());
+        registry.register("guest_failures", "Traps and limits, by reason", self.failures.clone());
+        registry.register("instances", "Instances that exist", self.instances.clone());
+        registry.register("instances_busy", "Instances that handle something", self.instances_busy.clone());
+        registry.register("instances_made", "Instances made", self.instances_made.clone());
+        registry.register("queue_length", "Calls that wait for an instance", self.queue.clone());
+        registry.register("memory_bytes", "Guest memory of a service", self.memory.clone());
+        registry.register("database_duration_seconds", "Time of database operations", self.database.clone());
+        registry.register("messages_published", "Messages published", self.published.clone());
+        registry.register("deliveries", "Deliveries settled, by outcome", self.deliveries.clone());
+        registry.register("backlog", "Deliveries that wait, by state", self.backlog.clone());
+        registry.register("denials", "What a service tried without a grant", self.denials.clone());
+        registry.register("deploys", "Deploys, by outcome", self.deploys.clone());
+        registry.register("log_lines_dropped", "Lines a service wrote too fast", self.log_lines_dropped.clone());
+    }
+
+    /// Counts one request at the gateway; `route` is the pattern of the route, never the path.
+    pub fn request(
+        &self,
+        service: Option<&ServiceName>,
+        version: Option<VersionNumber>,
+        route: &str,
+        method: &http::Method,
+        status: u16,
+        duration: Duration,
+    ) {
+        let name = service.map(ServiceName::as_str).unwrap_or_default();
+        let labels = RequestLabels {
+            service: Text::new(name),
+            version: Version(version),
+            route: Text::new(route),
+            method: Text::new(known_method(method)),
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        let labels = VersionLabels { service: labels.service, version: labels.version };
+        self.latency.get_or_create(&labels).observe(duration.as_secs_f64());
+    }
+
+    /// Counts one call from service to service.
+    pub fn call(&self, caller: &ServiceName, service: &ServiceName, status: u16) {
+        let labels =
+            CallLabels { caller: Text::new(caller.as_str()), service: Text::new(service.as_str()), status };
+        self.calls.get_or_create(&labels).inc();
+    }
+
+    /// Counts how long a call waited for an instance.
+    pub fn queue_wait(&self, service: &ServiceName, version: VersionNumber, wait: Duration) {
+        self.queue_wait.get_or_create(&labels(service, version)).observe(wait.as_secs_f64());
+    }
+
+    /// Counts a trap or a limit that ended a call; `reason` is the limit's name or `trap`.
+    pub fn failure(&self, service: &ServiceName, version: VersionNumber, reason: &'static str) {
+        let labels =
+            FailureLabels { service: Text::new(service.as_str()), version: Version(Some(version)), reason };
+        self.failures.get_or_create(&labels).inc();
+    }
+
+    /// Counts an instance that was made.
+    pub fn instance_made(&self, service: &ServiceName, version: VersionNumber) {
+        self.instances_made.get_or_create(&labels(service, version)).inc();
+    }
+
+    /// Sets the gauges of one pool.
+    pub fn pool(&self, service: &ServiceName, version: VersionNumber, all: usize, busy: usize, queue: usize) {
+        let labels = labels(service, version);
+        self.instances.get_or_create(&labels).set(all as i64);
+        self.instances_busy.get_or_create(&labels).set(busy as i64);
+        self.queue.get_or_create(&labels).set(queue as i64);
+    }
+
+    /// Forgets the gauges of a version that is gone.
+    pub fn pool_gone(&self, service: &ServiceName, version: VersionNumber) {
+        let labels = labels(service, version);
+        self.instances.remove(&labels);
+        self.instances_busy.remove(&labels);
+        self.queue.remove(&labels);
+    }
+
+    /// Sets how many bytes the guests of a service hold.
+    pub fn memory(&self, service: &ServiceName, bytes: u64) {
+        self.memory.get_or_create(&ServiceLabels { service: Text::new(service.as_str()) }).set(bytes as i64);
+    }
+
+    /// Counts one database operation.
+    pub fn database(
+        &self,
+        service: &ServiceName,
+        version: VersionNumber,
+        operation: &'static str,
+        good: bool,
+        duration: Duration,
+    ) {
+        let labels = OperationLabels {
+            service: Text::new(service.as_str()),
+            version: Version(Some(version)),
+            operation,
+            outcome: if good { "ok" } else { "error" },
+        };
+        self.database.get_or_create(&labels).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a published message.
+    pub fn published(&self, service: &ServiceName, version: VersionNumber) {
+        self.published.get_or_create(&labels(service, version)).inc();
+    }
+
+    /// Counts a settled delivery.
+    pub fn delivery(&self, service: &ServiceName, version: Option<VersionNumber>, outcome: &'static str) {
+        let labels = OutcomeLabels { service: Text::new(service.as_str()), version: Version(version), outcome };
+        self.deliveries.get_or_create(&labels).inc();
+    }
+
+    /// Sets the gauges of one subscription.
+    pub fn backlog(&self, domain: &str, service: &ServiceName, backlog: Backlog) {
+        let Backlog { ready, delayed, in_flight, dead } = backlog;
+        for (state, count) in
+            [("ready", ready), ("delayed", delayed), ("in-flight", in_flight), ("dead", dead)]
+        {
+            let labels =
+                BacklogLabels { domain: Text::new(domain), service: Text::new(service.as_str()), state };
+            self.backlog.get_or_create(&labels).set(count as i64);
+        }
+    }
+
+    /// Counts a right that a service tried to use without a grant.
+    pub fn denial(&self, service: &ServiceName, right: &'static str) {
+        let labels = DenialLabels { service: Text::new(service.as_str()), right };
+        self.denials.get_or_create(&labels).inc();
+    }
+
+    /// Counts a deploy.
+    pub fn deploy(&self, service: &ServiceName, good: bool) {
+        let outcome = if good { "deployed" } else { "refused" };
+        self.deploys.get_or_create(&DeployLabels { service: Text::new(service.as_str()), outcome }).inc();
+    }
+
+    /// Sets how many log lines of a service were dropped.
+    pub fn log_lines_dropped(&self, service: &ServiceName, lines: u64) {
+        let labels = ServiceLabels { service: Text::new(service.as_str()) };
+        self.log_lines_dropped.get_or_create(&labels).set(lines as i64);
+    }
+
+    /// Everything in the Prometheus text format (OpenMetrics 1.0).
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Text {
+    fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl EncodeLabelValue for Text {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        (&*self.0).encode(encoder)
+    }
+}
+
+impl EncodeLabelValue for Version {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        match self.0 {
+            Some(version) => version.to_string().as_str().encode(encoder),
+            None => "".encode(encoder),
+        }
+    }
+}
+
+fn labels(service: &ServiceName, version: VersionNumber) -> VersionLabels {
+    VersionLabels { service: Text::new(service.as_str()), version: Version(Some(version)) }
+}
+
+/// A client can invent methods; only the known ones become labels.
+fn known_method(method: &http::Method) -> &str {
+    match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
+        _ => "other",
+    }
+}

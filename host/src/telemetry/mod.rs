@@ -1,0 +1,10 @@
+//! Telemetry: what the host tells about itself and its services.
+//!
+//! Knows nothing of Wasm, HTTP listeners or storage. Files in reading order:
+//! `logs` starts the host's log; `journal` keeps the lines of services; `metrics` names every metric;
+//! `trace` is the W3C trace context.
+
+pub mod logs;
+pub mod journal;
+pub mod metrics;
+pub mod trace;

@@ -1,0 +1,194 @@
+// The storefront's page in one fresh browser context: what a test does with it, and what must never happen on it.
+
+import assert from "node:assert/strict";
+
+// An order takes well under a second; a cold start on a loaded machine may compile first.
+const WAIT_MS = 30_000;
+
+/** One visit to the shop. */
+export class ShopPage {
+  #page;
+  #context;
+  #url;
+  #expected;
+  #faults = [];
+
+  constructor(page, context, url, expected) {
+    this.#page = page;
+    this.#context = context;
+    this.#url = url;
+    this.#expected = expected;
+  }
+
+  /** Opens the shop; `expected` are console errors that this visit provokes. */
+  static async open(chromium, url, { expected = [], ...options }) {
+    const context = await chromium.newContext(options);
+    context.setDefaultTimeout(WAIT_MS);
+    const page = new ShopPage(await context.newPage(), context, url, expected);
+    page.#watch();
+    await page.#page.goto(url);
+    await page.get("product").first().waitFor();
+    return page;
+  }
+
+  close() {
+    return this.#context.close();
+  }
+
+  get(testId) {
+    return this.#page.getByTestId(testId);
+  }
+
+  product(sku) {
+    return this.#page.locator(`[data-testid="product"][data-sku="${sku}"]`);
+  }
+
+  line(sku) {
+    return this.#page.locator(`[data-testid="cart-line"][data-sku="${sku}"]`);
+  }
+
+  productShown(sku) {
+    return this.product(sku).waitFor();
+  }
+
+  async reload() {
+    await this.#page.reload();
+    await this.get("product").first().waitFor();
+  }
+
+  addToCart(sku) {
+    return this.product(sku).getByTestId("add").click();
+  }
+
+  async enterDetails({ name, email }) {
+    await this.get("name").fill(name);
+    await this.get("email").fill(email);
+  }
+
+  /** Walks to this control with the Tab key, as a person without a mouse does. */
+  async tabTo(control) {
+    const steps = 200;
+    for (let step = 0; step < steps; step += 1) {
+      if (await control.evaluate((wanted) => wanted === document.activeElement)) return;
+      await this.#page.keyboard.press("Tab");
+    }
+    throw new Error(`${control} was not reached by ${steps} presses of Tab`);
+  }
+
+  async press(control, key) {
+    await this.tabTo(control);
+    await this.#page.keyboard.press(key);
+  }
+
+  async type(control, text) {
+    await this.tabTo(control);
+    await this.#page.keyboard.type(text);
+  }
+
+  async orderReaches(status) {
+    await this.#page.locator(`[data-testid="tracker"][data-status="${status}"]`).waitFor();
+  }
+
+  trackedOrder() {
+    return this.get("tracker").getAttribute("data-order");
+  }
+
+  /** `[[status, state]]` of the shown steps. */
+  steps() {
+    return this.get("step").evaluateAll((items) => items.map((item) => [item.dataset.step, item.dataset.state]));
+  }
+
+  async orderListed(id, status) {
+    await this.#page.locator(`[data-testid="order"][data-order="${id}"][data-status="${status}"]`).waitFor();
+  }
+
+  async notified(order) {
+    await this.#page.locator(`[data-testid="notification"][data-order="${order}"]`).first().waitFor();
+  }
+
+  focusedTestId() {
+    return this.#page.evaluate(() => document.activeElement.dataset.testid);
+  }
+
+  /** Lets the first order reach the shop but not its answer the page; returns the keys that the page sends. */
+  async loseFirstOrderAnswer() {
+    const keys = [];
+    await this.#page.route("**/api/orders", async (route) => {
+      keys.push(await route.request().headerValue("idempotency-key"));
+      if (keys.length > 1) return route.continue();
+      const answer = await route.fetch();
+      assert.equal(answer.status(), 201);
+      return route.abort("connectionreset");
+    });
+    return keys;
+  }
+
+  /** Puts the page's timers under `letPass`; real time still moves them too. */
+  takeTheClock() {
+    return this.#page.clock.install();
+  }
+
+  /** Lets seconds pass on the page, each with a round trip, so that what the page asked in it is answered before the next. */
+  async letPass(seconds) {
+    for (let second = 0; second < seconds; second += 1) {
+      await this.#page.clock.runFor(1000);
+      await this.#page.evaluate(async () => (await fetch("/api/products")).text());
+    }
+  }
+
+  /** Answers each question about an order with "pending", and counts them. */
+  async holdOrdersPending() {
+    let count = 0;
+    let order = null;
+    await this.#page.route("**/api/orders/*", async (route) => {
+      count += 1;
+      order ??= await (await route.fetch()).json();
+      await route.fulfill({ json: { ...order, status: "pending", history: order.history.slice(0, 1) } });
+    });
+    return { count: () => count, next: () => this.#page.waitForResponse("**/api/orders/*") };
+  }
+
+  /** Makes the page believe that its tab went to the back or came to the front. */
+  setHidden(hidden) {
+    return this.#page.evaluate((value) => {
+      Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, hidden);
+  }
+
+  async assertFitsWidth() {
+    const [content, window] = await this.#page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+    const { width } = this.#page.viewportSize();
+    assert.equal(content, width, `the page is ${content} wide in a window of ${width}`);
+    assert.equal(window, width);
+  }
+
+  async assertInView(testId) {
+    const box = await this.get(testId).boundingBox();
+    const { height } = this.#page.viewportSize();
+    assert.ok(box && box.y >= 0 && box.y + box.height <= height, `${testId} is out of sight: ${JSON.stringify(box)}`);
+  }
+
+  /** No error was logged or thrown, and nobody but the shop was asked for anything. */
+  assertClean() {
+    assert.deepEqual(this.#faults, []);
+  }
+
+  async describe() {
+    const text = await this.#page.locator("body").innerText().catch((error) => `(unreadable: ${error.message})`);
+    return `${text}\n${this.#faults.join("\n")}`;
+  }
+
+  #watch() {
+    const origin = new URL(this.#url).origin;
+    this.#page.on("console", (message) => {
+      const text = message.text();
+      if (message.type() !== "error" || this.#expected.some((pattern) => pattern.test(text))) return;
+      this.#faults.push(`console error: ${text} (${message.location().url})`);
+    });
+    this.#page.on("pageerror", (error) => this.#faults.push(`thrown on the page: ${error.message}`));
+    this.#context.on("request", (request) => {
+      if (new URL(request.url()).origin !== origin) this.#faults.push(`request to another host: ${request.url()}`);
+    });
+  }
+}

@@ -1,0 +1,46 @@
+//! Components for the tests, built once a run.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The folder of the repository.
+pub fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// The component of a workspace package: one of the shop's services, an example's, or a test guest.
+pub fn component(package: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    BUILT.get_or_init(build_all);
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    let path = repository().join("target/wasm32-wasip2/release").join(file);
+    assert!(path.exists(), "{} was not built", path.display());
+    path
+}
+
+/// The bytes of a component, made another version of it by a custom section with this text.
+pub fn version_of(component: &Path, text: &str) -> Vec<u8> {
+    let mut bytes = std::fs::read(component).unwrap();
+    let name = b"hostel-test";
+    let length = u8::try_from(1 + name.len() + text.len()).unwrap();
+    assert!(length < 0x80, "the length must be one LEB128 byte");
+    bytes.extend([0, length, u8::try_from(name.len()).unwrap()]);
+    bytes.extend(name);
+    bytes.extend(text.as_bytes());
+    bytes
+}
+
+fn build_all() {
+    let packages = [
+        "customer", "order", "payment", "stock", "warehouse", "probe", "hello", "notes", "greeter", "visitor",
+        "worker",
+    ];
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--target", "wasm32-wasip2"]).current_dir(repository());
+    for package in packages {
+        cargo.args(["-p", package]);
+    }
+    let built = cargo.status().unwrap();
+    assert!(built.success(), "the components could not be built");
+}

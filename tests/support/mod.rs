@@ -1,0 +1,6 @@
+//! What the tests share: a running host, a client, guests, temporary folders.
+
+pub mod client;
+pub mod guests;
+pub mod host;
+pub mod load;
