@@ -1,6 +1,6 @@
 //! The tests of the host, from outside, in one binary; in reading order.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
 
@@ -9,6 +9,7 @@ mod wit;
 mod contracts;
 mod configuration;
 mod gateway;
+mod framing;
 mod shop;
 mod crash;
 mod deploys;

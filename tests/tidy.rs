@@ -29,7 +29,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("admin", &["deploy", "gateway", "balance", "registry", "backends", "runtime"]),
     (
         "app",
-        &["admin", "gateway", "deploy", "subscriptions", "balance", "runtime", "interfaces", "registry", "backends"],
+        &[
+            "admin",
+            "gateway",
+            "deploy",
+            "subscriptions",
+            "balance",
+            "runtime",
+            "interfaces",
+            "registry",
+            "backends",
+        ],
     ),
     ("cli", &["app", "admin", "gateway", "deploy", "balance", "runtime", "registry"]),
 ];
@@ -74,7 +84,8 @@ fn the_layers_have_no_cycle() {
     let mut known: BTreeSet<&str> = BTreeSet::new();
     for (module, allowed) in LAYERS {
         for used in *allowed {
-            let is_below = known.contains(used) || LAYERS.iter().take_while(|(it, _)| it != module).any(|(it, _)| it == used);
+            let is_below = known.contains(used)
+                || LAYERS.iter().take_while(|(it, _)| it != module).any(|(it, _)| it == used);
             // The admin layer stands above the gateway in the table's order.
             assert!(is_below, "{module} may use {used}, which does not stand below it");
         }
@@ -117,7 +128,8 @@ fn every_file_has_a_caption_and_is_not_too_long() {
 
 #[test]
 fn a_hidden_layer_fault_would_be_found() {
-    let text = "use crate::{names::ServiceName, gateway::{Gateway, route::Route}};\n// crate::cli in a comment\n";
+    let text =
+        "use crate::{names::ServiceName, gateway::{Gateway, route::Route}};\n// crate::cli in a comment\n";
     assert_eq!(used_modules(text), BTreeSet::from(["names".to_owned(), "gateway".to_owned()]));
     assert!(names_crate("let engine = wasmtime::Engine::default();", "wasmtime"));
     assert!(!names_crate("use wasmtime_wasi::WasiCtx;", "wasmtime"));
@@ -138,7 +150,10 @@ fn sources() -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     collect(&root, &mut files);
     assert!(files.len() > 80, "the sources were not found");
-    files.into_iter().map(|path| (path.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&path).unwrap())).collect()
+    files
+        .into_iter()
+        .map(|path| (path.strip_prefix(&root).unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
+        .collect()
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
@@ -204,6 +219,7 @@ fn group_heads(group: &str) -> Vec<String> {
 }
 
 fn head(path: &str) -> Option<String> {
-    let name: String = path.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
+    let name: String =
+        path.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect();
     name.chars().next().is_some_and(char::is_lowercase).then_some(name)
 }

@@ -256,11 +256,7 @@ fn check_label(what: &'static str, text: &str) -> Result<(), InvalidName> {
     Err(InvalidName { what, found: text.into(), rule })
 }
 
-fn check_tokens(
-    what: &'static str,
-    text: &str,
-    is_token: impl Fn(&str) -> bool,
-) -> Result<(), InvalidName> {
+fn check_tokens(what: &'static str, text: &str, is_token: impl Fn(&str) -> bool) -> Result<(), InvalidName> {
     let rule = if text.is_empty() || text.len() > TOPIC_BYTES_MAX {
         "it has 1 to 255 characters"
     } else if text.split('.').any(str::is_empty) {

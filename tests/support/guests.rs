@@ -33,7 +33,16 @@ pub fn version_of(component: &Path, text: &str) -> Vec<u8> {
 
 fn build_all() {
     let packages = [
-        "customer", "order", "payment", "stock", "warehouse", "probe", "hello", "notes", "greeter", "visitor",
+        "customer",
+        "order",
+        "payment",
+        "stock",
+        "warehouse",
+        "probe",
+        "hello",
+        "notes",
+        "greeter",
+        "visitor",
         "worker",
     ];
     let mut cargo = Command::new("cargo");

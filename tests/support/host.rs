@@ -180,7 +180,8 @@ impl Host {
                 self.child = None;
                 panic!("the host ended at its start ({status}):\n{}", self.log());
             }
-            let output = fs::read_to_string(self.path(&format!("output-{}.json", self.starts))).unwrap_or_default();
+            let output =
+                fs::read_to_string(self.path(&format!("output-{}.json", self.starts))).unwrap_or_default();
             if serde_json::from_str::<serde_json::Value>(&output).is_ok() {
                 return;
             }

@@ -4,3 +4,4 @@ pub mod client;
 pub mod guests;
 pub mod host;
 pub mod load;
+pub mod shop;

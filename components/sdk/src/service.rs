@@ -70,6 +70,9 @@ macro_rules! __export_http_service {
 
             static ROUTER: ::std::sync::LazyLock<$crate::Router> = ::std::sync::LazyLock::new($routes);
 
+            // Outside of a component too, so that the compiler sees what is used.
+            const _: fn() -> $crate::Router = $routes;
+
             struct Http;
 
             impl bindings::exports::wasi::http::incoming_handler::Guest for Http {
@@ -78,8 +81,10 @@ macro_rules! __export_http_service {
                 }
             }
 
-    #[cfg(target_arch = "wasm32")]
-    bindings::export!(Http with_types_in bindings);
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                bindings::export! { Http with_types_in bindings }
+            };
         };
     };
 }
@@ -95,6 +100,8 @@ macro_rules! __export_message_handler {
             static SUBSCRIPTIONS: ::std::sync::LazyLock<$crate::Subscriptions> =
                 ::std::sync::LazyLock::new($subscriptions);
 
+            const _: fn() -> $crate::Subscriptions = $subscriptions;
+
             struct Messages;
 
             impl bindings::exports::hostel::service::message_handler::Guest for Messages {
@@ -103,8 +110,10 @@ macro_rules! __export_message_handler {
                 }
             }
 
-    #[cfg(target_arch = "wasm32")]
-    bindings::export!(Messages with_types_in bindings);
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                bindings::export! { Messages with_types_in bindings }
+            };
         };
     };
 }
@@ -117,18 +126,22 @@ macro_rules! __export_migrations {
         const _: () = {
             use $crate::bindings::migrations as bindings;
 
+            const MIGRATIONS: fn($crate::Dialect) -> ::std::vec::Vec<::std::string::String> = $migrations;
+            // Outside of a component too, so that the compiler sees what is used.
+            const _: fn($crate::Dialect) -> ::std::vec::Vec<::std::string::String> = MIGRATIONS;
+
             struct Migrations;
 
             impl bindings::exports::hostel::service::migrations::Guest for Migrations {
                 fn migrations(dialect: $crate::Dialect) -> ::std::vec::Vec<::std::string::String> {
-                    let migrations: fn($crate::Dialect) -> ::std::vec::Vec<::std::string::String> =
-                        $migrations;
-                    migrations(dialect)
+                    MIGRATIONS(dialect)
                 }
             }
 
-    #[cfg(target_arch = "wasm32")]
-    bindings::export!(Migrations with_types_in bindings);
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                bindings::export! { Migrations with_types_in bindings }
+            };
         };
     };
 }
@@ -141,6 +154,8 @@ macro_rules! __export_health {
         const _: () = {
             use $crate::bindings::health as bindings;
 
+            const _: fn() -> $crate::Result<()> = $check;
+
             struct Health;
 
             impl bindings::exports::hostel::service::health::Guest for Health {
@@ -151,8 +166,10 @@ macro_rules! __export_health {
                 }
             }
 
-    #[cfg(target_arch = "wasm32")]
-    bindings::export!(Health with_types_in bindings);
+            #[cfg(target_arch = "wasm32")]
+            const _: () = {
+                bindings::export! { Health with_types_in bindings }
+            };
         };
     };
 }

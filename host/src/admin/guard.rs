@@ -29,13 +29,14 @@ impl Guard {
     }
 
     fn check(&self, request: &Request) -> Result<(), Problem> {
-        if self.is_throttled() {
-            return Err(Problem::new(429, "too many calls with a wrong token: try again in a second"));
-        }
         let shown = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = shown.and_then(|value| value.strip_prefix("Bearer "));
         if token.is_some_and(|token| self.token.is(token.trim())) {
             return Ok(());
+        }
+        // Only wrong tokens are throttled: guessing must not lock the operator out.
+        if self.is_throttled() {
+            return Err(Problem::new(429, "too many calls with a wrong token: try again in a second"));
         }
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).1 += 1;
         Err(Problem::new(
@@ -55,7 +56,11 @@ impl Guard {
 }
 
 /// Lets only bearers of the token through.
-pub async fn need_token(State(guard): State<Guard>, request: Request, next: Next) -> Result<Response, Problem> {
+pub async fn need_token(
+    State(guard): State<Guard>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     guard.check(&request)?;
     Ok(next.run(request).await)
 }

@@ -55,7 +55,8 @@ pub async fn metrics(State(control): State<Arc<Control>>) -> Result<Response, Pr
             metrics.backlog(domain.as_str(), &status.service, backlog);
         }
     }
-    let text = metrics.text().map_err(|error| Problem::new(500, format!("metrics cannot be written: {error}")))?;
+    let text =
+        metrics.text().map_err(|error| Problem::new(500, format!("metrics cannot be written: {error}")))?;
     let media_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, media_type)], text).into_response())
 }

@@ -106,7 +106,9 @@ pub async fn overview(State(control): State<Arc<Control>>) -> Result<Json<Vec<Do
         });
         domains.push(DomainMessages {
             domain: domain.to_string(),
-            topics: topics.map(|it| TopicView { topic: it.topic.to_string(), messages: it.messages }).collect(),
+            topics: topics
+                .map(|it| TopicView { topic: it.topic.to_string(), messages: it.messages })
+                .collect(),
             subscriptions: subscriptions.collect(),
         });
     }
@@ -165,7 +167,9 @@ pub async fn send_again(
 async fn broker(control: &Control, domain: &str) -> Result<Broker, Problem> {
     let brokers = control.environment.brokers().await;
     let found = brokers.into_iter().find(|(name, _)| name.as_str() == domain);
-    found.map(|(_, broker)| broker).ok_or_else(|| Problem::not_found(format!("there is no domain {domain:?}")))
+    found
+        .map(|(_, broker)| broker)
+        .ok_or_else(|| Problem::not_found(format!("there is no domain {domain:?}")))
 }
 
 fn no_letter(domain: &str, sequence: i64) -> Problem {

@@ -64,9 +64,7 @@ impl App {
             .await
             .with_context(|| format!("the admin API cannot listen on {}", config.admin.listen))?;
         let admin_address = admin.local_addr()?;
-        let gateway = Gateway::bind(&config.gateway, metrics.clone())
-            .await
-            .with_context(|| format!("the gateway cannot listen on {}", config.gateway.listen))?;
+        let gateway = Gateway::bind(&config.gateway, metrics.clone()).await?;
         note_address(&storage, admin_address).context("the address of the admin API cannot be noted")?;
         let environment = environment(&config, metrics, admin_address);
         let balancer = environment.1;

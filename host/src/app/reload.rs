@@ -36,11 +36,13 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
         checked.map_err(|error| format!("[services.{}]: {error}", service.name))?;
     }
     let new = Arc::new(new);
-    apply_services(control, workers, &difference).await;
-    control.config.store(new.clone());
-    forget_removed(control, &new).await;
+    difference.added.iter().for_each(|service| enter(control, service));
+    // Routes come before services go, so that no request is sent to one that is gone.
     let routes = control.gateway.set_routes(&new.gateway, &new.routes, &control.balancer);
     routes.map_err(|error| error.to_string())?;
+    control.config.store(new.clone());
+    apply_services(control, workers, &difference).await;
+    forget_removed(control, &new).await;
     tracing::info!(file = %new.file.display(), "the configuration was reloaded");
     Ok(())
 }
@@ -102,7 +104,6 @@ async fn apply_services(control: &Control, workers: &SharedWorkers, difference: 
         report(start(control, workers, service).await);
     }
     for service in &difference.added {
-        enter(control, service);
         report(start(control, workers, service).await);
     }
 }

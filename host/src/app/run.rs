@@ -67,6 +67,7 @@ impl App {
         tasks.spawn(follow_files(control.clone(), workers.clone(), watch, reloads, stop.clone()));
         tasks.spawn(look_after(control.clone(), stop.clone()));
         tasks.spawn(sweep(control.clone(), stop.clone()));
+        control.balancer.look_after();
         control.ready.store(true, Ordering::Release);
         Ok((Running { control, workers, stop, tasks, _lock: lock }, failures))
     }
@@ -143,14 +144,20 @@ async fn follow_files(
             reload(&control, &workers, asked).await;
             match FileWatch::new(watched(&control.config.load())) {
                 Ok(fresh) => watch = fresh,
-                Err(error) => tracing::error!(%error, "files that were added to the configuration are not watched"),
+                Err(error) => {
+                    tracing::error!(%error, "files that were added to the configuration are not watched")
+                }
             }
         }
         deploy_changed(&control, &changed).await;
     }
 }
 
-async fn reload(control: &Control, workers: &SharedWorkers, asked: Option<oneshot::Sender<Result<(), String>>>) {
+async fn reload(
+    control: &Control,
+    workers: &SharedWorkers,
+    asked: Option<oneshot::Sender<Result<(), String>>>,
+) {
     let result = super::reload::reload(control, workers).await;
     if let Err(reason) = &result {
         tracing::error!("the configuration stays as it was:\n{reason}");

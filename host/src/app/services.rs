@@ -39,7 +39,11 @@ pub fn enter(control: &Control, config: &Arc<ServiceConfig>) {
 }
 
 /// Starts the tasks of a service, and the version that should answer. Answers why not, if not.
-pub async fn start(control: &Control, workers: &SharedWorkers, config: &Arc<ServiceConfig>) -> Option<Failure> {
+pub async fn start(
+    control: &Control,
+    workers: &SharedWorkers,
+    config: &Arc<ServiceConfig>,
+) -> Option<Failure> {
     if let Source::Upstreams(_) = config.source {
         return None;
     }

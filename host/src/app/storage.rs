@@ -29,7 +29,9 @@ impl StorageLock {
             Err(TryLockError::WouldBlock) => {
                 bail!("another host uses the storage folder {shown}: stop it, or set another `storage.path`")
             }
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("{shown} cannot be locked")),
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("{shown} cannot be locked"))
+            }
         }
     }
 }

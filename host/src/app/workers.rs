@@ -74,7 +74,11 @@ impl Workers {
         self.tasks.wait().await;
     }
 
-    async fn relay_outbox(&self, config: &ServiceConfig, environment: &Environment) -> Result<(), WorkerError> {
+    async fn relay_outbox(
+        &self,
+        config: &ServiceConfig,
+        environment: &Environment,
+    ) -> Result<(), WorkerError> {
         let database = environment.database(&config.name).await?;
         let broker = environment.broker(&config.domain).await?;
         let (name, stop) = (config.name.clone(), self.stop.clone());

@@ -36,7 +36,12 @@ pub async fn probe(service: &Arc<Service>) {
     let context = blueprint.context();
     if let (Err(reason), false) = (&verdict, service.is_unfit()) {
         let speaker = Speaker::version(&context.config.name, version.number);
-        context.journal.write(Level::Error, Stream::Host, speaker, &format!("its health check fails: {reason}"));
+        context.journal.write(
+            Level::Error,
+            Stream::Host,
+            speaker,
+            &format!("its health check fails: {reason}"),
+        );
     }
     service.set_unfit(verdict.is_err());
 }

@@ -154,7 +154,8 @@ impl Balancer {
         let context = version.pool.blueprint().context();
         self.metrics.memory(name, context.memory.used());
         self.metrics.log_lines_dropped(name, context.journal.dropped(name));
-        let health = if service.is_failing() || service.is_unfit() { Health::Unhealthy } else { Health::Healthy };
+        let health =
+            if service.is_failing() || service.is_unfit() { Health::Unhealthy } else { Health::Healthy };
         let instances = u32::try_from(size.all).unwrap_or(u32::MAX);
         self.registry.report(name, &self.host, instances, health);
     }
@@ -169,8 +170,9 @@ impl Balancer {
     async fn send_sibling(self, sibling: SiblingCall) -> Result<Response, SiblingError> {
         let SiblingCall { caller, service, request, request_id, trace, deadline, depth } = sibling;
         // A safe request without a body can be made again when the first instance fails under it.
-        let again = (matches!(*request.method(), Method::GET | Method::HEAD) && request.body().is_end_stream())
-            .then(|| copy_head(&request));
+        let again = (matches!(*request.method(), Method::GET | Method::HEAD)
+            && request.body().is_end_stream())
+        .then(|| copy_head(&request));
         let call = |request| Call {
             service: service.clone(),
             request,

@@ -90,9 +90,7 @@ impl Service {
     /// Why there is no answer.
     pub async fn send(self: &Arc<Self>, call: Call) -> Result<Answer, CallError> {
         let version = self.active().ok_or_else(|| CallError::NoVersion(self.name.clone()))?;
-        self.breaker()
-            .admit(Instant::now())
-            .map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        self.breaker().admit(Instant::now()).map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
         let lease = self.lease(&version, call.deadline).await?;
         let instance = lease.name().clone();
         let mut guest_call = GuestCall::new(call.request_id, call.trace, call.deadline);
@@ -100,7 +98,8 @@ impl Service {
         guest_call.keep_identity(call.request.headers());
         let (head, answer) = oneshot::channel();
         let guest_call = Arc::new(guest_call);
-        let running = tokio::spawn(drive(self.clone(), version.clone(), lease, call.request, guest_call, head));
+        let running =
+            tokio::spawn(drive(self.clone(), version.clone(), lease, call.request, guest_call, head));
         let response = match answer.await {
             Ok(Ok(response)) => response,
             Ok(Err(failure)) => return Err(failure.into()),
@@ -122,7 +121,10 @@ impl Service {
     /// # Errors
     ///
     /// The failure of the guest, to be tried again.
-    pub async fn deliver(&self, delivery: &Delivery) -> (Option<VersionNumber>, Result<Outcome, GuestFailure>) {
+    pub async fn deliver(
+        &self,
+        delivery: &Delivery,
+    ) -> (Option<VersionNumber>, Result<Outcome, GuestFailure>) {
         let Ok(_permit) = self.deliveries.acquire().await else {
             return (None, Err(GuestFailure::Timeout("drain")));
         };
@@ -130,7 +132,9 @@ impl Service {
         let number = Some(version.number);
         let mut lease = match version.pool.acquire_patiently().await {
             Ok(lease) => lease,
-            Err(NoInstance::Busy) => return (number, Err(GuestFailure::NoRoom("every instance is busy".into()))),
+            Err(NoInstance::Busy) => {
+                return (number, Err(GuestFailure::NoRoom("every instance is busy".into())));
+            }
             Err(NoInstance::Failed(failure)) => {
                 self.report(&version, None, None, &failure);
                 return (number, Err(failure));
@@ -246,5 +250,8 @@ async fn drive(
 /// The trace that a message carries, or a new one.
 fn trace_of(delivery: &Delivery) -> TraceContext {
     let header = delivery.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("traceparent"));
-    header.and_then(|(_, value)| TraceContext::parse(value)).map(|trace| trace.child()).unwrap_or_else(TraceContext::new)
+    header
+        .and_then(|(_, value)| TraceContext::parse(value))
+        .map(|trace| trace.child())
+        .unwrap_or_else(TraceContext::new)
 }

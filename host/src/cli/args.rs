@@ -81,7 +81,9 @@ pub enum Command {
     #[command(after_help = "Example:\n  hostel routes")]
     Routes,
     /// Show the last lines of a service's log.
-    #[command(after_help = "Example:\n  hostel logs order\n  hostel logs order -f\n  hostel logs order -n 20")]
+    #[command(
+        after_help = "Example:\n  hostel logs order\n  hostel logs order -f\n  hostel logs order -n 20"
+    )]
     Logs {
         /// The service.
         service: String,
@@ -93,7 +95,9 @@ pub enum Command {
         lines: Option<usize>,
     },
     /// Topics, backlogs and dead letters.
-    #[command(after_help = "Example:\n  hostel messages\n  hostel messages dead\n  hostel messages again shop 12")]
+    #[command(
+        after_help = "Example:\n  hostel messages\n  hostel messages dead\n  hostel messages again shop 12"
+    )]
     Messages {
         /// What about them; topics and backlogs when absent.
         #[command(subcommand)]

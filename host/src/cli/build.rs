@@ -55,7 +55,10 @@ async fn run_all(config: &Config, builds: &[Build]) -> anyhow::Result<()> {
         let place = format!("[{}/{}] {}", index + 1, builds.len(), build.service);
         tell(&format!("building {place}: {}", build.command));
         let progress = |line: &str| bar.set_message(format!("{place}: {}", line.trim()));
-        build.run(&config.folder, progress).await.with_context(|| format!("{} was not built", build.service))?;
+        build
+            .run(&config.folder, progress)
+            .await
+            .with_context(|| format!("{} was not built", build.service))?;
     }
     bar.finish_and_clear();
     Ok(())

@@ -48,7 +48,10 @@ impl Client {
     /// When the host does not run or refuses.
     pub async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> anyhow::Result<T> {
         let response = self.send(request).await?;
-        response.json().await.context("the answer of the host cannot be read: is the command of the same version?")
+        response
+            .json()
+            .await
+            .context("the answer of the host cannot be read: is the command of the same version?")
     }
 
     /// Sends a request.
@@ -78,6 +81,7 @@ impl Client {
 }
 
 fn read(path: PathBuf) -> anyhow::Result<String> {
-    fs::read_to_string(&path)
-        .with_context(|| format!("{} cannot be read: has this host been started with `hostel up`?", path.display()))
+    fs::read_to_string(&path).with_context(|| {
+        format!("{} cannot be read: has this host been started with `hostel up`?", path.display())
+    })
 }

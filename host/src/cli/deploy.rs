@@ -74,7 +74,9 @@ fn tell(deployed: &Deployed, json: bool) -> anyhow::Result<()> {
     match (changed, compile_ms) {
         (false, _) => output::line(&format!("{service} {number} answers already: nothing has changed")),
         (true, Some(compile)) => {
-            output::line(&format!("{service} {number} answers after {total_ms} ms (compiled in {compile} ms)"));
+            output::line(&format!(
+                "{service} {number} answers after {total_ms} ms (compiled in {compile} ms)"
+            ));
         }
         (true, None) => output::line(&format!("{service} {number} answers after {total_ms} ms")),
     }

@@ -25,7 +25,10 @@ async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
         return output::json(&domains);
     }
     let topics = domains.iter().flat_map(|domain| {
-        domain.topics.iter().map(|topic| [domain.domain.clone(), topic.topic.clone(), topic.messages.to_string()])
+        domain
+            .topics
+            .iter()
+            .map(|topic| [domain.domain.clone(), topic.topic.clone(), topic.messages.to_string()])
     });
     output::table(["DOMAIN", "TOPIC", "MESSAGES"], topics);
     output::line("");

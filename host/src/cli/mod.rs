@@ -27,7 +27,8 @@ const EVENT_INTERVAL: u32 = 4;
 /// Runs the command that was typed; 0 good, 1 failed, 2 wrong use.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(dispatch(arguments));

@@ -1,5 +1,6 @@
 //! As written -> checked; reports every problem at once.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,8 @@ use super::file::File;
 use super::grants::Surroundings;
 use super::key::Key;
 use super::report::Report;
-use super::{route, section, service};
+use super::{RouteConfig, ServiceConfig, Target, route, section, service};
+use crate::names::ServiceName;
 
 /// Checks the whole file; the result counts only when nothing was reported.
 pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>) -> Config {
@@ -33,8 +35,19 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
         let service = service::check(name, written, around, report)?;
         Some((service.name.clone(), Arc::new(service)))
     });
-    let services = services.collect();
-    let routes = route::check_all(&written.routes, around, report);
+    let services: BTreeMap<_, _> = services.collect();
+    let mut routes = route::check_all(&written.routes, around, report);
+    for route in &mut routes {
+        inherit_limits(route, &services);
+    }
     let (file, folder) = (file.to_owned(), folder.to_owned());
     Config { file, folder, gateway, admin, storage, telemetry, messaging, services, routes }
+}
+
+/// A route without a limit for bodies has that of its service.
+fn inherit_limits(route: &mut RouteConfig, services: &BTreeMap<ServiceName, Arc<ServiceConfig>>) {
+    if let Target::Service(name) = &route.target {
+        let limit = services.get(name).and_then(|service| service.limits.body);
+        route.body_bytes_max = route.body_bytes_max.or(limit);
+    }
 }

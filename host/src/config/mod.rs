@@ -33,8 +33,8 @@ use std::sync::Arc;
 use crate::names::ServiceName;
 
 pub use file::schema;
-pub use locate::storage_of;
 pub use grants::{Grants, Subscription};
+pub use locate::storage_of;
 pub use origin::Origin;
 pub use problem::{ConfigError, Problem};
 pub use route::{RouteConfig, Target};

@@ -73,9 +73,11 @@ impl Build {
 ///
 /// When it cannot be added. Without rustup nothing is known, and the build itself will tell.
 pub async fn ensure_target(folder: &Path, progress: impl Fn(&str)) -> Result<bool, BuildError> {
-    let listed = Command::new("rustup").args(["target", "list", "--installed"]).current_dir(folder).output().await;
+    let listed =
+        Command::new("rustup").args(["target", "list", "--installed"]).current_dir(folder).output().await;
     let Ok(listed) = listed else { return Ok(false) };
-    if !listed.status.success() || String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == TARGET) {
+    if !listed.status.success() || String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == TARGET)
+    {
         return Ok(false);
     }
     run(&format!("rustup target add {TARGET}"), folder, progress).await?;

@@ -140,7 +140,8 @@ impl Environment {
     /// Every broker that is open.
     pub async fn brokers(&self) -> Vec<(DomainName, Broker)> {
         let brokers = self.opened.brokers.lock().await;
-        let mut all: Vec<_> = brokers.iter().map(|(domain, broker)| (domain.clone(), broker.clone())).collect();
+        let mut all: Vec<_> =
+            brokers.iter().map(|(domain, broker)| (domain.clone(), broker.clone())).collect();
         all.sort_by(|(left, _), (right, _)| left.cmp(right));
         all
     }
@@ -156,7 +157,8 @@ impl Environment {
             return Ok(store.clone());
         }
         let path = self.storage.join("services").join(service.as_str()).join("buckets.sqlite");
-        let store = KeyValue::open(&path).await.map_err(|error| OpenError::Buckets(service.clone(), error))?;
+        let store =
+            KeyValue::open(&path).await.map_err(|error| OpenError::Buckets(service.clone(), error))?;
         buckets.insert(service.clone(), store.clone());
         Ok(store)
     }

@@ -113,11 +113,19 @@ impl Deployer {
         match &result {
             Ok(deployed) if deployed.changed => {
                 let number = deployed.version.number;
-                self.note(Level::Info, Speaker::version(name, number), &format!("{number} answers ({source})"));
+                self.note(
+                    Level::Info,
+                    Speaker::version(name, number),
+                    &format!("{number} answers ({source})"),
+                );
             }
             Ok(_) => {}
             Err(error) => {
-                self.note(Level::Error, Speaker::service(name), &format!("deploy of {source} refused: {error}"));
+                self.note(
+                    Level::Error,
+                    Speaker::service(name),
+                    &format!("deploy of {source} refused: {error}"),
+                );
             }
         }
         result
@@ -169,7 +177,11 @@ impl Deployer {
             DeployError::NoVersion(config.name.clone(), format!("{number} is not among its versions"))
         })?;
         let deployed = self.activate(config, record, None, started).await?;
-        self.note(Level::Info, Speaker::version(&config.name, number), &format!("rolled back: {number} answers"));
+        self.note(
+            Level::Info,
+            Speaker::version(&config.name, number),
+            &format!("rolled back: {number} answers"),
+        );
         Ok(deployed)
     }
 
@@ -244,11 +256,18 @@ impl Deployer {
         let compiled = self.runtime.compile(digest, bytes.clone()).await?;
         let _one_at_a_time = self.changes.lock().await;
         let mut history = self.versions.history(name).await?;
-        let is_running = self.balancer.service(name.as_str()).is_some_and(|service| service.active().is_some());
+        let is_running =
+            self.balancer.service(name.as_str()).is_some_and(|service| service.active().is_some());
         if let Some(active) = history.active().filter(|active| active.digest == digest && is_running) {
             let total_ms = started.elapsed().as_millis() as u64;
             let version = active.clone();
-            return Ok(Deployed { service: name.clone(), version, changed: false, compile_ms: None, total_ms });
+            return Ok(Deployed {
+                service: name.clone(),
+                version,
+                changed: false,
+                compile_ms: None,
+                total_ms,
+            });
         }
         self.runtime.check(&compiled.component, config)?;
         let record = history.enter(digest, source, bytes.len() as u64);

@@ -191,7 +191,8 @@ impl VersionStore {
             }
             write_whole(&target, &bytes)
         };
-        let written = tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        let written =
+            tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| Err(io::Error::other(error)));
         written.map_err(|error| HistoryError::Component(path, error))
     }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context as Task, Poll};
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 use serde::Serialize;
 use tokio::fs::{File, OpenOptions};
@@ -18,7 +18,7 @@ use super::connection::Busy;
 use super::context::Context;
 use super::forward;
 use super::limits::BodyFate;
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, Response};
 use crate::names::{ServiceName, VersionNumber};
 use crate::telemetry::metrics::Metrics;
 
@@ -127,7 +127,7 @@ pub struct Account {
     /// What the phases learnt.
     pub context: Context,
     /// The status sent; none until the response begins.
-    pub status: Option<StatusCode>,
+    status: Option<StatusCode>,
     log: Arc<AccessLog>,
     metrics: Arc<Metrics>,
     bytes: u64,
@@ -180,7 +180,7 @@ impl Drop for Account {
         self.metrics.request(service, version, pattern, &self.context.method, status, duration);
         // A level that nobody listens to costs nothing.
         if matches!(*self.log, AccessLog::File { .. })
-            || tracing::enabled!(target: "access", tracing::Level::INFO)
+            || tracing::enabled!(target: "access", tracing::Level::DEBUG)
         {
             self.log.write(self.line(status, duration));
         }
@@ -191,18 +191,28 @@ impl Drop for Account {
 pub struct AccountedBody {
     body: Body,
     account: Account,
+    /// The length, where it is known: the last byte is then the end, and nobody asks for more.
+    expected: Option<u64>,
     /// How the request body fares: a response to a broken request must not look whole.
     fate: Option<Arc<BodyFate>>,
 }
 
 impl AccountedBody {
-    /// Follows a response body.
-    pub fn new(body: Body, mut account: Account, fate: Option<Arc<BodyFate>>) -> Self {
-        // No body is sent here, whatever the response holds.
-        account.complete = body.is_end_stream()
+    /// Follows the body of a response to its end.
+    pub fn follow(
+        response: Response,
+        mut account: Account,
+        fate: Option<Arc<BodyFate>>,
+    ) -> http::Response<Self> {
+        account.status = Some(response.status());
+        let announced = response.headers().get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        let expected = response.body().size_hint().exact().or(announced);
+        // Here no body is sent, whatever the response holds.
+        account.complete = response.body().is_end_stream()
             || account.context.method == Method::HEAD
-            || account.status.is_some_and(|status| status == StatusCode::NOT_MODIFIED);
-        Self { body, account, fate }
+            || response.status() == StatusCode::NOT_MODIFIED;
+        response.map(|body| Self { body, account, expected, fate })
     }
 }
 
@@ -215,6 +225,7 @@ impl http_body::Body for AccountedBody {
         task: &mut Task<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        this.account.busy.asked();
         let polled = Pin::new(&mut this.body).poll_frame(task);
         if polled.is_ready() && this.fate.as_ref().is_some_and(|fate| fate.refusal().is_some()) {
             let error = BodyError::Broken("the request body did not come whole".into());
@@ -222,9 +233,11 @@ impl http_body::Body for AccountedBody {
         }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
+                this.account.busy.handed_over();
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 this.account.bytes += u64::try_from(length).unwrap_or(u64::MAX);
-                this.account.complete = this.body.is_end_stream();
+                let has_all = this.expected.is_some_and(|expected| this.account.bytes >= expected);
+                this.account.complete = has_all || this.body.is_end_stream();
             }
             Poll::Ready(Some(Err(_))) => this.account.complete = false,
             Poll::Ready(None) => this.account.complete = true,
@@ -272,7 +285,7 @@ async fn write_line(file: &mut BufWriter<File>, line: &Line, dropped: u64) -> st
 }
 
 fn emit(line: &Line) {
-    tracing::info!(
+    tracing::debug!(
         target: "access",
         client = %line.client,
         method = %line.method,

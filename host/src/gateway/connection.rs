@@ -2,8 +2,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -40,6 +40,9 @@ pub struct Activity {
     /// counts for HTTP/1 and the first request only.
     head_begun: AtomicBool,
     http2: AtomicBool,
+    /// For each request: milliseconds after `opened` since which the client has not taken what was handed
+    /// over; 0 while nothing waits for it.
+    untaken: Mutex<Vec<Arc<AtomicU64>>>,
 }
 
 impl Activity {
@@ -51,13 +54,15 @@ impl Activity {
             requests: AtomicUsize::new(0),
             head_begun: AtomicBool::new(true),
             http2: AtomicBool::new(false),
+            untaken: Mutex::default(),
         })
     }
 
-    /// When the connection is to be closed if nothing happens; none while a request is in flight.
+    /// When the connection is to be closed if nothing happens. While requests are in flight that is only
+    /// when the client leaves a response untaken.
     pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
-        if self.requests.load(Ordering::Acquire) > 0 {
-            return None;
+        if self.is_busy() {
+            return Some(self.opened + self.untaken_since()? + timeouts.write);
         }
         let wait = if self.head_begun.load(Ordering::Acquire) { timeouts.header } else { timeouts.idle };
         Some(self.opened + Duration::from_millis(self.since.load(Ordering::Acquire)) + wait)
@@ -68,15 +73,33 @@ impl Activity {
         self.head_begun.load(Ordering::Acquire)
     }
 
+    /// Whether a request is in flight.
+    pub fn is_busy(&self) -> bool {
+        self.requests.load(Ordering::Acquire) > 0
+    }
+
+    /// Since when the oldest part of a response waits for the client. HTTP/1 stops writing to the stream
+    /// then, which the stream sees itself; an HTTP/2 client may hold one window shut and take the rest.
+    fn untaken_since(&self) -> Option<Duration> {
+        if !self.http2.load(Ordering::Acquire) {
+            return None;
+        }
+        let untaken = self.untaken.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = untaken.iter().map(|since| since.load(Ordering::Acquire));
+        since.filter(|since| *since > 0).min().map(Duration::from_millis)
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn wait_from_now(&self, head_begun: bool) {
-        let elapsed = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.since.store(elapsed, Ordering::Release);
+        self.since.store(self.elapsed(), Ordering::Release);
         self.head_begun.store(head_begun, Ordering::Release);
     }
 
     fn bytes_came(&self) {
-        let idle = self.requests.load(Ordering::Acquire) == 0;
-        if idle && !self.owes_head() && !self.http2.load(Ordering::Acquire) {
+        if !self.is_busy() && !self.owes_head() && !self.http2.load(Ordering::Acquire) {
             self.wait_from_now(true);
         }
     }
@@ -87,6 +110,7 @@ impl Activity {
 pub struct Busy {
     activity: Arc<Activity>,
     in_flight: Arc<AtomicUsize>,
+    untaken: Arc<AtomicU64>,
 }
 
 impl Busy {
@@ -96,7 +120,19 @@ impl Busy {
         activity.head_begun.store(false, Ordering::Release);
         activity.http2.store(version == http::Version::HTTP_2, Ordering::Release);
         in_flight.fetch_add(1, Ordering::AcqRel);
-        Self { activity: activity.clone(), in_flight: in_flight.clone() }
+        let untaken = Arc::new(AtomicU64::new(0));
+        activity.untaken.lock().unwrap_or_else(PoisonError::into_inner).push(untaken.clone());
+        Self { activity: activity.clone(), in_flight: in_flight.clone(), untaken }
+    }
+
+    /// A part of the response was handed over; it waits for the client until more is asked for.
+    pub fn handed_over(&self) {
+        self.untaken.store(self.activity.elapsed().max(1), Ordering::Release);
+    }
+
+    /// More of the response is asked for, so the client has taken what was handed over.
+    pub fn asked(&self) {
+        self.untaken.store(0, Ordering::Release);
     }
 
     /// Requests in flight in the whole gateway, with this one.
@@ -109,6 +145,9 @@ impl Drop for Busy {
     fn drop(&mut self) {
         // The wait begins before the count falls, or the old one would be seen to have run out.
         self.activity.wait_from_now(false);
+        let mut untaken = self.activity.untaken.lock().unwrap_or_else(PoisonError::into_inner);
+        untaken.retain(|other| !Arc::ptr_eq(other, &self.untaken));
+        drop(untaken);
         self.activity.requests.fetch_sub(1, Ordering::AcqRel);
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
     }

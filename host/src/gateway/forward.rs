@@ -16,8 +16,8 @@ use crate::names::ServiceName;
 use crate::telemetry::trace::TRACEPARENT;
 
 /// The longest time to a response head where a route sets none. Services have their own, much shorter
-/// one; this bounds what waits when that is not enforced, as for an external service.
-const TIME_MAX: Duration = Duration::from_secs(300);
+/// one; this only bounds what waits where that is not enforced.
+const TIME_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// What belongs to one connection and is never passed on (RFC 9110, 7.6.1), and the expectation, which
 /// the gateway has met itself. `te` is looked at separately.
@@ -68,6 +68,10 @@ pub async fn send(
         Err(_) => Err(CallError::Timeout { limit: "time" }),
     };
     let mut answer = answer.map_err(Refusal::Call)?;
+    if answer.response.status().is_informational() {
+        // Only the server may send these, and none of them ends a request (RFC 9110, 15.2).
+        return Err(Refusal::Call(CallError::NoResponse));
+    }
     strip_hop_by_hop(answer.response.headers_mut());
     Ok(answer)
 }

@@ -119,9 +119,11 @@ impl Serving {
         let mut closing_at: Option<Instant> = None;
         loop {
             let now = Instant::now();
-            let deadline = closing_at.or_else(|| activity.deadline(&timeouts));
+            let busy = activity.is_busy();
+            // A request that crossed the farewell on its way is still answered.
+            let deadline = closing_at.filter(|_| !busy).or_else(|| activity.deadline(&timeouts));
             if deadline.is_some_and(|deadline| deadline <= now) {
-                if closing_at.is_some() || activity.owes_head() {
+                if busy || closing_at.is_some() || activity.owes_head() {
                     return;
                 }
                 connection.as_mut().graceful_shutdown();

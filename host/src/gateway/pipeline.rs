@@ -61,8 +61,7 @@ pub async fn handle(
     if let Ok(id) = HeaderValue::from_str(&account.context.request_id) {
         response.headers_mut().insert(reply::REQUEST_ID, id);
     }
-    account.status = Some(response.status());
-    response.map(|body| AccountedBody::new(body, account, fate))
+    AccountedBody::follow(response, account, fate)
 }
 
 impl Pipeline {
@@ -88,18 +87,14 @@ impl Pipeline {
         if head.uri.path() == "*" {
             return Ok(about_the_host());
         }
-        let host = framing::host_of(&head);
-        let found = self.routes.find(host, &head.method, head.uri.path())?;
-        account.context.route = Some(found.route.clone());
-
-        let rest = found.rest().to_owned();
-        let ends_with_slash = found.ends_with_slash();
-        let route = found.route;
+        let target = head.uri.clone();
+        let found = self.routes.find(framing::host_of(&head), &head.method, target.path())?;
+        let route = account.context.route.insert(found.route.clone()).clone();
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
         let request = Request::from_parts(head, limited(incoming, bytes_max, fate)?);
 
         match &route.action {
-            Action::Files(files) => files.serve(request, &rest, ends_with_slash).await,
+            Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await,
             Action::Forward(service) => {
                 let answer = forward::send(&self.balancer, service, &route, request, &account.context).await;
                 // What happened to the body goes before what the service made of it.

@@ -70,6 +70,10 @@ impl Refusal {
         self.outline().1
     }
 
+    fn title(&self) -> &'static str {
+        self.outline().2
+    }
+
     /// Whether the connection must close, since what follows on it cannot be trusted.
     fn closes(&self) -> bool {
         matches!(
@@ -150,7 +154,7 @@ impl Refusal {
 
 /// The response to a refused request.
 pub fn refuse(refusal: &Refusal, context: &Context) -> Response {
-    let (status, name, title) = refusal.outline();
+    let (status, name, title) = (refusal.status(), refusal.name(), refusal.title());
     let detail = refusal.detail();
     let id = &*context.request_id;
     let (content_type, text) = if context.prefers_html {

@@ -52,8 +52,6 @@ pub enum RouteError {
 /// One route: what is done with the requests that it matches.
 #[derive(Debug)]
 pub struct Route {
-    /// The host as configured; none for any.
-    pub host: Option<String>,
     /// The path pattern as configured; the label of metrics.
     pub pattern: String,
     /// The methods; empty for all.
@@ -114,7 +112,6 @@ impl Routes {
         let mut all = Self::default();
         for config in routes {
             let route = Route {
-                host: config.host.clone(),
                 pattern: config.path.clone(),
                 methods: config.methods.clone(),
                 action: action(&config.target),
@@ -226,11 +223,14 @@ impl Node {
         while let Some(segment) = segments.next() {
             let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
             match name {
+                Some(name) if name.contains(['{', '}']) => {
+                    return Err(fault("`{name}` is a whole segment"));
+                }
                 Some(name) if name.starts_with('*') && segments.peek().is_none() => {
                     return add(&mut node.rest, route);
                 }
-                Some(name) if name.is_empty() || name.contains(['*', '{', '}']) => {
-                    return Err(fault("`{*rest}` stands only at the end"));
+                Some(name) if name.is_empty() || name.contains('*') => {
+                    return Err(fault("a parameter has a name, and `{*rest}` stands only at the end"));
                 }
                 Some(_) => node = node.parameter.get_or_insert_default(),
                 None if segment.contains(['{', '}']) => {

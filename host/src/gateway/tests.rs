@@ -124,6 +124,8 @@ async fn malformed_requests_get_400_and_the_connection_closes() {
         "POST /api HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "POST /api HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
         "POST /api HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
+        "POST /api HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        "POST /api HTTP/1.1\r\nhost: a\r\ntransfer-encoding: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET / HTTP/1.1\r\nhost : a\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\r\nx: 1\r\n folded\r\n\r\n",
         "nonsense\r\n\r\n",
@@ -298,6 +300,23 @@ async fn slow_and_idle_clients_are_let_go() {
     };
     tokio::time::timeout(PATIENCE, given_up).await.unwrap();
     assert!(rest(&mut stalled).await.len() < 20_000_000);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn an_http2_client_that_keeps_its_window_shut_is_let_go() {
+    let running = start("window", |config| config.write_timeout = Duration::from_millis(300)).await;
+    let stream = TokioIo::new(running.connect().await);
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let uri = format!("http://{}/large.bin", running.gateway.local_address());
+    let request = http::Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
+    let response = sender.send_request(request).await.unwrap();
+    // Held and never read; the connection itself goes on reading and answering.
+    let ended = tokio::time::timeout(PATIENCE, connection).await.unwrap();
+    assert!(ended.is_ok());
+    assert!(response.into_body().collect().await.is_err());
     running.stop().await;
 }
 

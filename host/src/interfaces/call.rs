@@ -121,7 +121,11 @@ impl Call {
         let writer = open.writer.take();
         let readers = std::mem::take(&mut open.readers);
         drop(open);
-        writer.into_iter().chain(readers).fold(false, |any, slot| slot.roll_back() || any)
+        let mut was_open = false;
+        for slot in writer.into_iter().chain(readers) {
+            was_open |= slot.roll_back();
+        }
+        was_open
     }
 
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {

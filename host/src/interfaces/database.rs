@@ -176,7 +176,10 @@ impl InstanceContext {
             denied("the database can be used only while a request or message is handled, not at start-up")
         })?;
         let database = self.service.database.clone().ok_or_else(|| {
-            denied(&format!("[services.{}] has no database: add database = \"embedded\"", self.service.config.name))
+            denied(&format!(
+                "[services.{}] has no database: add database = \"embedded\"",
+                self.service.config.name
+            ))
         })?;
         Ok((call, database))
     }
@@ -228,7 +231,9 @@ impl InstanceContext {
 
     fn may_begin(&self, call: &Call, mode: Mode) -> Result<(), Error> {
         if call.trial.is_some() {
-            return Err(denied("`health` begins no transaction of its own: its statements run in the migrations'"));
+            return Err(denied(
+                "`health` begins no transaction of its own: its statements run in the migrations'",
+            ));
         }
         if call.is_writing() {
             return Err(denied(
@@ -243,13 +248,17 @@ impl InstanceContext {
 
     async fn run_open(&self, sql: String, parameters: Vec<Value>) -> Result<GuestCursor, Error> {
         let (call, database) = self.database()?;
-        let permit =
-            call.cursor().ok_or_else(|| Error::Limit("a call has at most 4 cursors open".into()))?;
+        let permit = call.cursor().ok_or_else(|| Error::Limit("a call has at most 4 cursors open".into()))?;
         let cursor = database.open_cursor(sql, to_backend(parameters), statement_deadline(&call)).await?;
         Ok(GuestCursor { cursor, _permit: permit })
     }
 
-    fn measured<T>(&self, operation: &'static str, started: Instant, result: Result<T, Error>) -> Result<T, Error> {
+    fn measured<T>(
+        &self,
+        operation: &'static str,
+        started: Instant,
+        result: Result<T, Error>,
+    ) -> Result<T, Error> {
         let service = &self.service;
         let name = &service.config.name;
         service.metrics.database(name, service.version, operation, result.is_ok(), started.elapsed());

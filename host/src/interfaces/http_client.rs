@@ -104,7 +104,9 @@ impl Service<Name> for GuardedResolver {
                 |ip: IpAddr| !is_link_local(ip) && !barred.iter().any(|local| reaches(*local, ip));
             let allowed: Vec<_> = found.filter(|address| is_allowed(address.ip())).collect();
             match allowed.is_empty() {
-                true => Err(io::Error::new(io::ErrorKind::PermissionDenied, "only forbidden addresses found")),
+                true => {
+                    Err(io::Error::new(io::ErrorKind::PermissionDenied, "only forbidden addresses found"))
+                }
                 false => Ok(allowed.into_iter()),
             }
         })
@@ -129,7 +131,9 @@ fn is_local_name(host: &str) -> bool {
 
 /// Whether a listener bound to `local` is reached at `ip`.
 fn reaches(local: IpAddr, ip: IpAddr) -> bool {
-    local == ip.to_canonical() || local.is_unspecified() || (local.is_loopback() && ip.to_canonical().is_loopback())
+    local == ip.to_canonical()
+        || local.is_unspecified()
+        || (local.is_loopback() && ip.to_canonical().is_loopback())
         || (local.is_loopback() && ip.is_unspecified())
 }
 

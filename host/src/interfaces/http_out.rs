@@ -31,15 +31,12 @@ pub struct Outbound {
     this: Arc<InstanceContext>,
 }
 
-type Sent = Result<
-    (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>),
-    Error,
->;
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
 
 /// Where a request goes.
 enum Destination {
     Sibling(ServiceName),
-    Outside(HttpClient),
+    Outside,
 }
 
 impl Outbound {
@@ -65,7 +62,9 @@ impl Outbound {
             let granted = config.grants.calls.get(name).cloned();
             return match granted {
                 Some(service) => Ok((call, Destination::Sibling(service))),
-                None => Err(self.deny("calls", &format!("the call to {host}"), &format!("calls = [{name:?}]"))),
+                None => {
+                    Err(self.deny("calls", &format!("the call to {host}"), &format!("calls = [{name:?}]")))
+                }
             };
         }
         let scheme = uri.scheme_str().unwrap_or("https");
@@ -75,9 +74,13 @@ impl Outbound {
         }
         if !config.grants.fetches.iter().any(|origin| origin.allows(scheme, host, port)) {
             let origin = format!("{scheme}://{}", uri.authority().map(|it| it.as_str()).unwrap_or_default());
-            return Err(self.deny("fetches", &format!("the request to {origin}"), &format!("fetches = [{origin:?}]")));
+            return Err(self.deny(
+                "fetches",
+                &format!("the request to {origin}"),
+                &format!("fetches = [{origin:?}]"),
+            ));
         }
-        Ok((call, Destination::Outside(self.this.service.http.clone())))
+        Ok((call, Destination::Outside))
     }
 
     fn deny(&self, right: &'static str, what: &str, grant: &str) -> Error {
@@ -109,7 +112,8 @@ impl WasiHttpHooks for Outbound {
                 let sent = self.to_sibling(service, request, &call, first_byte);
                 Box::new(async move { Ok((sent.await?, nothing_more())) })
             }
-            Destination::Outside(client) => {
+            Destination::Outside => {
+                let client = self.this.service.http.clone();
                 let limit = first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
                 Box::new(async move { Ok((to_outside(client, request, limit).await?, nothing_more())) })
             }

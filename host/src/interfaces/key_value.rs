@@ -33,7 +33,9 @@ impl GuestState {
     fn open_bucket(&mut self, name: String) -> Result<Bucket, Refused> {
         let service = self.service();
         match &service.buckets {
-            Some(store) if service.config.grants.buckets.contains(&name) => Ok(Bucket { name, store: store.clone() }),
+            Some(store) if service.config.grants.buckets.contains(&name) => {
+                Ok(Bucket { name, store: store.clone() })
+            }
             _ => {
                 let service = &service.config.name;
                 let message = format!(

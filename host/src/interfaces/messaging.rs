@@ -15,7 +15,11 @@ const REQUEST_TIME_MAX: Duration = Duration::from_secs(60);
 impl types::Host for GuestState {}
 
 impl messaging::Host for GuestState {
-    async fn publish(&mut self, topic: String, message: GuestMessage) -> wasmtime::Result<Result<String, Error>> {
+    async fn publish(
+        &mut self,
+        topic: String,
+        message: GuestMessage,
+    ) -> wasmtime::Result<Result<String, Error>> {
         let topic = match self.may_send(&topic) {
             Ok(topic) => topic,
             Err(error) => return Ok(Err(error)),
@@ -39,12 +43,14 @@ impl messaging::Host for GuestState {
             Err(error) => return Ok(Err(error)),
         };
         if self.this.call().is_some_and(|call| call.is_writing()) {
-            let rule = "`request` is not possible while a read-write transaction is open: commit or roll back first";
+            let rule =
+                "`request` is not possible while a read-write transaction is open: commit or roll back first";
             return Ok(Err(Error::Denied(rule.into())));
         }
         let service = self.service();
         let timeout = Duration::from_millis(timeout_ms.into()).min(REQUEST_TIME_MAX);
-        let reply = service.broker.request(&service.config.name, &topic, Message::from(message), timeout).await;
+        let reply =
+            service.broker.request(&service.config.name, &topic, Message::from(message), timeout).await;
         Ok(reply.map_err(Error::from).map(|reply| GuestMessage {
             id: None,
             key: None,

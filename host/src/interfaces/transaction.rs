@@ -69,7 +69,8 @@ impl TransactionSlot {
     /// Ends the transaction without committing it; answers whether it was still open.
     pub fn roll_back(&self) -> bool {
         let was_open = self.is_open();
-        drop(self.finish());
+        // The transaction rolls back when it is dropped here.
+        let _transaction = self.finish();
         was_open
     }
 

@@ -100,8 +100,14 @@ impl Registry {
         let mut services = self.services.write().unwrap_or_else(PoisonError::into_inner);
         let attributes = services.remove(name).map(|record| record.attributes).unwrap_or_default();
         let health = overall(&endpoints);
-        let record =
-            ServiceRecord { name: name.clone(), domain: domain.clone(), version, health, endpoints, attributes };
+        let record = ServiceRecord {
+            name: name.clone(),
+            domain: domain.clone(),
+            version,
+            health,
+            endpoints,
+            attributes,
+        };
         services.insert(name.clone(), record);
     }
 

@@ -44,7 +44,11 @@ pub struct Exports {
 }
 
 impl Blueprint {
-    pub(super) fn new(engine: GuestEngine, context: Arc<ServiceContext>, linked: InstancePre<GuestState>) -> Self {
+    pub(super) fn new(
+        engine: GuestEngine,
+        context: Arc<ServiceContext>,
+        linked: InstancePre<GuestState>,
+    ) -> Self {
         let exports = Exports {
             http: http_exports::incoming_handler::GuestIndices::new(&linked).ok(),
             messages: service_exports::message_handler::GuestIndices::new(&linked).ok(),

@@ -54,7 +54,10 @@ impl CompileCache {
         let code = engine.precompile_component(bytes)?;
         if let Err(error) = self.store(digest, &code) {
             tracing::warn!(%error, %digest, "the compiled component could not be cached; the next start compiles it again");
-            return Ok(Compiled { component: from_memory(engine, &code)?, compile_time: Some(started.elapsed()) });
+            return Ok(Compiled {
+                component: from_memory(engine, &code)?,
+                compile_time: Some(started.elapsed()),
+            });
         }
         let component = match self.load(engine, digest) {
             Some(component) => component,
@@ -64,7 +67,10 @@ impl CompileCache {
     }
 
     /// Machine code from the cache, if it is there and whole; what is not is removed.
-    #[allow(unsafe_code, reason = "machine code can only be trusted: it lies in our own folder and its checksum holds")]
+    #[allow(
+        unsafe_code,
+        reason = "machine code can only be trusted: it lies in our own folder and its checksum holds"
+    )]
     fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
         let path = self.path(digest);
         let code = fs::read(&path).ok()?;
@@ -76,7 +82,9 @@ impl CompileCache {
         }
         // SAFETY: the file was written by `store` from this engine's own compiler, and its checksum holds.
         unsafe { Component::deserialize_file(engine, &path) }
-            .inspect_err(|error| tracing::warn!(%error, %digest, "compiled code cannot be used; it is compiled again"))
+            .inspect_err(
+                |error| tracing::warn!(%error, %digest, "compiled code cannot be used; it is compiled again"),
+            )
             .ok()
     }
 

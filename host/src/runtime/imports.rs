@@ -42,7 +42,15 @@ const OFFERED: &[(&str, &[&str], &[&str])] = &[
     ("wasi:filesystem", &["types", "preopens"], &[WASI_VERSION]),
     (
         "wasi:sockets",
-        &["tcp", "udp", "tcp-create-socket", "udp-create-socket", "instance-network", "network", "ip-name-lookup"],
+        &[
+            "tcp",
+            "udp",
+            "tcp-create-socket",
+            "udp-create-socket",
+            "instance-network",
+            "network",
+            "ip-name-lookup",
+        ],
         &[WASI_VERSION],
     ),
 ];

@@ -111,16 +111,15 @@ impl Instance {
             Ok((request, head))
         });
         let (request, out) = resources.map_err(|error| GuestFailure::of(error, None))?;
-        let result = self
-            .run(&call, &activity, async |store| http.call_handle(store, request, out).await)
-            .await;
+        let result =
+            self.run(&call, &activity, async |store| http.call_handle(store, request, out).await).await;
         self.http = Some(http);
         let result = match result {
             Ok(()) if !activity.has_begun() => Err(GuestFailure::NoResponse),
             other => other,
         };
         // Nobody waits for it when the response has no body or the client is gone.
-        let _ = outcome.send(result.as_ref().map(|()| ()).map_err(GuestFailure::to_string));
+        let _ = outcome.send(result.as_ref().map_err(GuestFailure::to_string).copied());
         result
     }
 
@@ -129,8 +128,13 @@ impl Instance {
     /// # Errors
     ///
     /// The failure that ended the call.
-    pub async fn handle_message(&mut self, delivery: &Delivery, call: Arc<Call>) -> Result<Outcome, GuestFailure> {
-        let messages = self.messages.take().ok_or(GuestFailure::NoExport("hostel:service/message-handler"))?;
+    pub async fn handle_message(
+        &mut self,
+        delivery: &Delivery,
+        call: Arc<Call>,
+    ) -> Result<Outcome, GuestFailure> {
+        let messages =
+            self.messages.take().ok_or(GuestFailure::NoExport("hostel:service/message-handler"))?;
         let delivery = to_guest_delivery(delivery);
         let activity = Activity::new();
         let result =
@@ -183,7 +187,8 @@ impl Instance {
         self.store.set_epoch_deadline(1);
         self.calls = self.calls.saturating_add(1);
         let running = self.engine.run();
-        let result = within(CpuTimed::new(work(&mut self.store), meter), head_deadline, limits.idle, activity).await;
+        let result =
+            within(CpuTimed::new(work(&mut self.store), meter), head_deadline, limits.idle, activity).await;
         drop(running);
         if this.end() {
             tracing::debug!(instance = %this.name, "a transaction left open was rolled back at the end of its call");

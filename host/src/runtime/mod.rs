@@ -86,7 +86,11 @@ impl Runtime {
     /// # Errors
     ///
     /// When something does not fit, in words.
-    pub fn link(&self, component: &Component, context: Arc<ServiceContext>) -> Result<Blueprint, ComponentError> {
+    pub fn link(
+        &self,
+        component: &Component,
+        context: Arc<ServiceContext>,
+    ) -> Result<Blueprint, ComponentError> {
         imports::check(self.engine.engine(), component, &context.config)?;
         let linked = self
             .linker
@@ -100,7 +104,11 @@ impl Runtime {
     /// # Errors
     ///
     /// When something does not fit, in words.
-    pub fn check(&self, component: &Component, config: &crate::config::ServiceConfig) -> Result<(), ComponentError> {
+    pub fn check(
+        &self,
+        component: &Component,
+        config: &crate::config::ServiceConfig,
+    ) -> Result<(), ComponentError> {
         imports::check(self.engine.engine(), component, config)?;
         let shape = |error: wasmtime::Error| ComponentError::Shape(format!("{error:#}"));
         self.linker.instantiate_pre(component).map(drop).map_err(shape)

@@ -160,8 +160,16 @@ impl Metrics {
     fn register(&mut self) {
         let Self { registry, .. } = self;
         registry.register("requests", "Requests answered by the gateway", self.requests.clone());
-        registry.register("request_duration_seconds", "Time from request to response head", self.latency.clone());
-        registry.register("queue_wait_seconds", "Time a call waited for an instance", self.queue_wait.clone());
+        registry.register(
+            "request_duration_seconds",
+            "Time from request to response head",
+            self.latency.clone(),
+        );
+        registry.register(
+            "queue_wait_seconds",
+            "Time a call waited for an instance",
+            self.queue_wait.clone(),
+        );
         registry.register("calls", "Calls between services", self.calls.clone());
         registry.register("guest_failures", "Traps and limits, by reason", self.failures.clone());
         registry.register("instances", "Instances that exist", self.instances.clone());
@@ -175,7 +183,11 @@ impl Metrics {
         registry.register("backlog", "Deliveries that wait, by state", self.backlog.clone());
         registry.register("denials", "What a service tried without a grant", self.denials.clone());
         registry.register("deploys", "Deploys, by outcome", self.deploys.clone());
-        registry.register("log_lines_dropped", "Lines a service wrote too fast", self.log_lines_dropped.clone());
+        registry.register(
+            "log_lines_dropped",
+            "Lines a service wrote too fast",
+            self.log_lines_dropped.clone(),
+        );
     }
 
     /// Counts one request at the gateway; `route` is the pattern of the route, never the path.
@@ -271,7 +283,8 @@ impl Metrics {
 
     /// Counts a settled delivery.
     pub fn delivery(&self, service: &ServiceName, version: Option<VersionNumber>, outcome: &'static str) {
-        let labels = OutcomeLabels { service: Text::new(service.as_str()), version: Version(version), outcome };
+        let labels =
+            OutcomeLabels { service: Text::new(service.as_str()), version: Version(version), outcome };
         self.deliveries.get_or_create(&labels).inc();
     }
 

@@ -81,7 +81,9 @@ impl State {
         if !self.on.load(Ordering::Relaxed) {
             return Authorization::Allow;
         }
-        match self.rule(context.action) {
+        // `CREATE TABLE temp.x` comes without the word TEMP, and is told by its database alone.
+        let in_temp = context.database_name == Some("temp") && creates(context.action);
+        match if in_temp { Err(TEMP_RULE.into()) } else { self.rule(context.action) } {
             Ok(answer) => answer,
             Err(rule) => {
                 lock(&self.refusal).get_or_insert(rule);
@@ -100,7 +102,9 @@ impl State {
                 self.check_write(table_name)?;
             }
             A::Function { function_name } => check_function(function_name)?,
-            A::CreateTable { table_name } | A::DropTable { table_name } => self.check_schema(&[table_name])?,
+            A::CreateTable { table_name } | A::DropTable { table_name } => {
+                self.check_schema(&[table_name])?
+            }
             A::AlterTable { table_name, .. } => self.check_schema(&[table_name])?,
             A::CreateView { view_name } | A::DropView { view_name } => self.check_schema(&[view_name])?,
             A::CreateIndex { index_name, table_name } | A::DropIndex { index_name, table_name } => {
@@ -117,8 +121,7 @@ impl State {
             // A plain ANALYZE goes over all tables; the host's own are left out.
             A::Analyze { table_name } if is_host_name(table_name) => return Ok(Authorization::Ignore),
             A::Analyze { table_name } => self.check_schema(&[table_name])?,
-            A::Pragma { pragma_name, pragma_value: None }
-                if contains(&PRAGMAS_OF_MODULES, pragma_name) => {}
+            A::Pragma { pragma_name, pragma_value: None } if contains(&PRAGMAS_OF_MODULES, pragma_name) => {}
             A::Pragma { .. } => return Err(PRAGMA_RULE.into()),
             A::Transaction { .. } | A::Savepoint { .. } => return Err(TRANSACTION_RULE.into()),
             A::Attach { .. } | A::Detach { .. } => return Err(ATTACH_RULE.into()),
@@ -155,6 +158,17 @@ impl State {
         }
         Ok(())
     }
+}
+
+fn creates(action: AuthAction<'_>) -> bool {
+    matches!(
+        action,
+        AuthAction::CreateTable { .. }
+            | AuthAction::CreateView { .. }
+            | AuthAction::CreateIndex { .. }
+            | AuthAction::CreateTrigger { .. }
+            | AuthAction::CreateVtable { .. }
+    )
 }
 
 fn check_read(table: &str) -> Result<(), String> {

@@ -22,6 +22,7 @@ const CURSOR_BYTES: usize = 4 * 1024 * 1024;
 pub struct Cursor {
     columns: Vec<String>,
     requests: Sender<Request>,
+    deadline: Instant,
     /// Dropped with the cursor, and then stops a step under way.
     _caller: Caller,
 }
@@ -55,7 +56,7 @@ impl Cursor {
         let desk = Desk { opened, requests: received, deadline, running: caller.running() };
         drop(spawn_blocking(move || serve(reader, &sql, &parameters, desk)));
         let columns = is_open.await.unwrap_or_else(|_| Err(ended()))?;
-        Ok(Self { columns, requests, _caller: caller })
+        Ok(Self { columns, requests, deadline, _caller: caller })
     }
 
     /// The names of the columns.
@@ -66,6 +67,9 @@ impl Cursor {
     /// The next rows, at most `count` and at most [`CURSOR_ROWS_MAX`], fewer when they are large; none at
     /// the end.
     pub async fn next(&mut self, count: u32) -> Result<Rows, DatabaseError> {
+        if Instant::now() >= self.deadline {
+            return Err(ended());
+        }
         let count = usize::try_from(count).unwrap_or(usize::MAX).clamp(1, CURSOR_ROWS_MAX);
         let (answer, answered) = oneshot::channel();
         self.requests.send_async(Request { count, answer }).await.map_err(|_| ended())?;

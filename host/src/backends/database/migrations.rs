@@ -14,10 +14,7 @@ use super::{DatabaseError, Transaction};
 use crate::backends::sqlite::{classify, now_ms};
 
 /// Applies what was not applied yet, and hands the transaction back uncommitted.
-pub async fn apply(
-    mut transaction: Transaction,
-    scripts: Vec<String>,
-) -> Result<Transaction, DatabaseError> {
+pub async fn apply(mut transaction: Transaction, scripts: Vec<String>) -> Result<Transaction, DatabaseError> {
     transaction
         .run(move |open| {
             let guest = open.guest()?;

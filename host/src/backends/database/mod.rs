@@ -98,9 +98,8 @@ impl Database {
         let mut reader = self.shared.reader(deadline).await?;
         let caller = Caller::new(deadline);
         let running = caller.running();
-        let work = move || {
-            reader.connection()?.during(running, |guest| statement::query(guest, &sql, &parameters))
-        };
+        let work =
+            move || reader.connection()?.during(running, |guest| statement::query(guest, &sql, &parameters));
         blocking(work).await?
     }
 
@@ -133,7 +132,7 @@ impl Database {
     pub async fn begin(&self, mode: Mode, deadline: Instant) -> Result<Transaction, DatabaseError> {
         let held = match mode {
             Mode::ReadWrite => Held::Writer(self.shared.writer(deadline).await?),
-            Mode::ReadOnly => Held::Reader(self.shared.reader(deadline).await?),
+            Mode::ReadOnly => Held::Reader(Box::new(self.shared.reader(deadline).await?)),
         };
         Transaction::begin(self.shared.clone(), held, mode, deadline).await
     }
@@ -195,9 +194,8 @@ impl Shared {
         let sync = GroupSync::new(file.log()?);
         let written = Written { sequence: last, ticket: sync.ticket() };
         let readers = Pool::new(READERS_MAX, move || {
-            file.reader().and_then(|connection| {
-                GuestConnection::new(connection).map_err(|error| file.error(error))
-            })
+            file.reader()
+                .and_then(|connection| GuestConnection::new(connection).map_err(|error| file.error(error)))
         });
         Ok(Self {
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
@@ -210,6 +208,7 @@ impl Shared {
 
     async fn writer(&self, deadline: Instant) -> Result<OwnedMutexGuard<Writer>, DatabaseError> {
         self.sync.check()?;
+        check_time(deadline)?;
         let waited = timeout_at(deadline, self.writer.clone().lock_owned()).await;
         waited.map_err(|_| {
             DatabaseError::Limit("time: other transactions held the writer until the deadline".into())
@@ -217,6 +216,12 @@ impl Shared {
     }
 
     async fn reader(&self, deadline: Instant) -> Result<Lease<GuestConnection>, DatabaseError> {
+        check_time(deadline)?;
         Ok(self.readers.lend(deadline).await?)
     }
+}
+
+/// A free connection is not taken either when the time is over.
+fn check_time(deadline: Instant) -> Result<(), DatabaseError> {
+    if Instant::now() >= deadline { Err(DatabaseError::too_late()) } else { Ok(()) }
 }

@@ -27,10 +27,7 @@ pub struct OnceKey {
 }
 
 /// Takes the key within the transaction; none, rolled back, when it was taken by one that committed.
-pub async fn begin(
-    mut transaction: Transaction,
-    key: OnceKey,
-) -> Result<Option<Transaction>, DatabaseError> {
+pub async fn begin(mut transaction: Transaction, key: OnceKey) -> Result<Option<Transaction>, DatabaseError> {
     let taken = transaction
         .run(move |open| {
             let insert = "INSERT OR IGNORE INTO hostel_once VALUES (?1, ?2, ?3)";

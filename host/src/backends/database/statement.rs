@@ -48,7 +48,9 @@ pub fn execute(guest: &GuestConnection, sql: &str, parameters: &[Value]) -> Resu
     let guarded = guest.guard.enter();
     let mut statement = prepare(guest, &guarded, sql)?;
     if statement.readonly() && statement.column_count() > 0 {
-        return Err(DatabaseError::statement("`execute` is for statements that change something: use `query`"));
+        return Err(DatabaseError::statement(
+            "`execute` is for statements that change something: use `query`",
+        ));
     }
     bind(&mut statement, parameters)?;
     let before = guest.connection.total_changes();
@@ -125,10 +127,13 @@ fn bind(statement: &mut Statement<'_>, parameters: &[Value]) -> Result<(), Datab
     let mut used = vec![false; parameters.len()];
     for index in 1..=statement.parameter_count() {
         let name = statement.parameter_name(index);
-        let number = name.and_then(|name| name.strip_prefix('$')).and_then(|digits| digits.parse::<usize>().ok());
+        let number =
+            name.and_then(|name| name.strip_prefix('$')).and_then(|digits| digits.parse::<usize>().ok());
         let Some(number) = number.filter(|number| *number > 0) else {
             let name = name.unwrap_or("?");
-            return Err(DatabaseError::statement(format!("parameters are written `$1` to `$n`, not `{name}`")));
+            return Err(DatabaseError::statement(format!(
+                "parameters are written `$1` to `$n`, not `{name}`"
+            )));
         };
         let Some(value) = parameters.get(number - 1) else {
             return Err(DatabaseError::statement(format!(
@@ -175,7 +180,8 @@ fn read_value(value: ValueRef<'_>, column: usize) -> Result<Value, DatabaseError
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Value::Text(text.to_owned()),
             Err(_) => {
-                let message = format!("column {} holds text that is not UTF-8: read it as a blob", column + 1);
+                let message =
+                    format!("column {} holds text that is not UTF-8: read it as a blob", column + 1);
                 return Err(DatabaseError::statement(message));
             }
         },

@@ -37,7 +37,7 @@ pub struct Transaction {
 /// The connection that a transaction holds.
 pub(super) enum Held {
     Writer(OwnedMutexGuard<Writer>),
-    Reader(Lease<GuestConnection>),
+    Reader(Box<Lease<GuestConnection>>),
 }
 
 /// A connection with an open transaction; dropped, it is rolled back and freed.

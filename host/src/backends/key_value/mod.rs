@@ -136,7 +136,8 @@ impl KeyValue {
     ) -> Result<(Vec<String>, Option<String>)> {
         let bucket = bucket.to_owned();
         self.read(move |connection| {
-            let sql = "SELECT key FROM pairs WHERE bucket = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3";
+            let sql =
+                "SELECT key FROM pairs WHERE bucket = ?1 AND (?2 IS NULL OR key > ?2) ORDER BY key LIMIT ?3";
             let mut statement = connection.prepare_cached(sql)?;
             let found = statement.query_map((bucket, after, most as i64 + 1), |row| row.get(0))?;
             let mut keys = found.collect::<rusqlite::Result<Vec<String>>>()?;
@@ -168,8 +169,10 @@ impl KeyValue {
         check_count(pairs.len())?;
         pairs.iter().try_for_each(|(key, value)| check_pair(key, value))?;
         let bucket = bucket.to_owned();
-        self.write(move |transaction| pairs.iter().try_for_each(|(key, value)| put(transaction, &bucket, key, value)))
-            .await
+        self.write(move |transaction| {
+            pairs.iter().try_for_each(|(key, value)| put(transaction, &bucket, key, value))
+        })
+        .await
     }
 
     /// Deletes a key.
@@ -190,7 +193,8 @@ impl KeyValue {
         check_count(keys.len())?;
         let bucket = bucket.to_owned();
         self.write(move |transaction| {
-            let mut delete = transaction.prepare_cached("DELETE FROM pairs WHERE bucket = ?1 AND key = ?2")?;
+            let mut delete =
+                transaction.prepare_cached("DELETE FROM pairs WHERE bucket = ?1 AND key = ?2")?;
             keys.iter().try_for_each(|key| Ok(delete.execute((&bucket, key)).map(drop)?))
         })
         .await
@@ -209,7 +213,8 @@ impl KeyValue {
                 Some((value, _)) => number(&key, &value)?,
                 None => 0,
             };
-            let too_large = || KeyValueError::Invalid(format!("the sum under {key:?} is larger than a number can be"));
+            let too_large =
+                || KeyValueError::Invalid(format!("the sum under {key:?} is larger than a number can be"));
             let sum = number.checked_add(delta).ok_or_else(too_large)?;
             put(transaction, &bucket, &key, sum.to_string().as_bytes())?;
             Ok(sum)
@@ -284,7 +289,8 @@ fn find(connection: &Connection, bucket: &str, key: &str) -> Result<Option<(Vec<
 
 fn put(connection: &Connection, bucket: &str, key: &str, value: &[u8]) -> Result<()> {
     connection.prepare_cached("UPDATE versions SET last = last + 1")?.execute([])?;
-    let sql = "INSERT INTO pairs (bucket, key, value, version) VALUES (?1, ?2, ?3, (SELECT last FROM versions))
+    let sql =
+        "INSERT INTO pairs (bucket, key, value, version) VALUES (?1, ?2, ?3, (SELECT last FROM versions))
                ON CONFLICT (bucket, key) DO UPDATE SET value = excluded.value, version = excluded.version";
     connection.prepare_cached(sql)?.execute((bucket, key, value))?;
     Ok(())

@@ -132,14 +132,17 @@ impl Broker {
     ) -> Result<Reply, MessagingError> {
         self.check(&message)?;
         let responders = self.shared.lanes.responders(topic);
-        let Some((service, consumer)) = responders.choose(&mut rand::rng()) else {
+        let Some((service, consumer)) = responders.choose(&mut rand::rng()).cloned() else {
             return Err(MessagingError::NoResponder(format!("nobody who is there subscribes to {topic}")));
         };
+        drop(responders);
         let (answer, outcome) = oneshot::channel();
         let delivery = self.request_delivery(source, topic, message, answer);
-        let exchange = async {
-            // A consumer that goes away drops the delivery, and the outcome with it.
+        let exchange = async move {
+            // A consumer that goes away drops the delivery, and with it the way to the answer.
             let _ = consumer.sender.send_async(delivery).await;
+            // Held longer, it would keep alive what lies in the channel of a consumer that went away.
+            drop(consumer);
             outcome.await
         };
         match tokio::time::timeout(timeout, exchange).await {
@@ -178,6 +181,7 @@ impl Broker {
             pool: pool.clone(),
             writer: writer.clone(),
             sender,
+            undelivered: deliveries.clone(),
             closed: closed.clone(),
         };
         tokio::spawn(dispatcher.run());
@@ -223,7 +227,7 @@ impl Broker {
         self.run(Command::SendAgain(sequence)).await
     }
 
-    /// Removes settled messages that are older than the retention. Dead letters stay.
+    /// Removes settled messages that are older than the retention. Dead letters stay, up to a limit.
     pub async fn sweep(&self) -> Result<(), MessagingError> {
         let retention_ms = i64::try_from(self.shared.settings.retention.as_millis()).unwrap_or(i64::MAX);
         let before_ms = now_ms().saturating_sub(retention_ms);

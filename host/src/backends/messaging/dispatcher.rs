@@ -46,6 +46,8 @@ pub struct Dispatcher {
     pub pool: Arc<Pool<Connection>>,
     pub writer: Writer,
     pub sender: flume::Sender<Delivery>,
+    /// The consumer's side of the channel, to take back what nobody will fetch.
+    pub undelivered: flume::Receiver<Delivery>,
     pub closed: CancellationToken,
 }
 
@@ -58,6 +60,8 @@ impl Dispatcher {
             () = self.dispatch() => {}
         }
         self.lane.detach_closed();
+        // The consumer may be kept for long after it was closed, until its last delivery is settled.
+        self.undelivered.drain();
         // What was taken from the disk here went back to the lane; the next consumer must look again.
         self.lane.news.notify_one();
     }

@@ -66,6 +66,10 @@ pub const KIND: Kind = Kind {
 /// Messages that one sweep transaction removes: a few milliseconds of the writer's time.
 pub const SWEEP_ROWS_MAX: usize = 1_000;
 
+/// Dead letters that are kept: more than anybody reads, and a limit to what a mistake in a subscriber can
+/// fill the disk with.
+const DEAD_LETTERS_MAX: i64 = 100_000;
+
 /// The file, with what the writer remembers of it.
 pub struct Store {
     pub(super) connection: Connection,
@@ -309,6 +313,11 @@ impl Store {
                        SELECT seq FROM messages AS old WHERE published_ms < ?1
                        AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.seq = old.seq) LIMIT ?2)";
         let removed = self.connection.prepare_cached(sql)?.execute(params![before_ms, SWEEP_ROWS_MAX])?;
+        let sql = "DELETE FROM dead WHERE seq <= (SELECT max(seq) FROM dead) - ?1";
+        let forgotten = self.connection.prepare_cached(sql)?.execute([DEAD_LETTERS_MAX])?;
+        if forgotten > 0 {
+            tracing::warn!(forgotten, "the oldest dead letters were removed: nobody sent them again");
+        }
         Ok(Applied { removed, ..Applied::default() })
     }
 

@@ -146,9 +146,8 @@ impl SqliteFile {
         if pages.saturating_mul(page_bytes) > FULL_CHECK_BYTES_MAX {
             return Ok(());
         }
-        let verdict: String = connection
-            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-            .map_err(wrong)?;
+        let verdict: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(wrong)?;
         if verdict != "ok" {
             return Err(self.error(format!("it is damaged ({verdict}); restore it from a backup")));
         }

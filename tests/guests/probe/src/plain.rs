@@ -1,0 +1,42 @@
+//! What the service does when it behaves.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use hostel_sdk::{Request, Response, Result, discovery};
+use serde_json::json;
+
+/// How often this instance was asked for it; another instance begins again.
+static COUNTER: AtomicU32 = AtomicU32::new(0);
+
+/// Who answers.
+pub fn ok(_: &Request) -> Result<Response> {
+    let me = discovery::who_am_i();
+    Response::ok(&json!({ "service": me.service, "version": me.version, "instance": me.instance }))
+}
+
+/// The body, streamed back.
+pub fn echo(request: &Request) -> Result<Response> {
+    Ok(Response::stream(200, "application/octet-stream", request.body()))
+}
+
+/// Answers after so many milliseconds.
+pub fn slow(request: &Request) -> Result<Response> {
+    let ms = request.query_as("ms")?.unwrap_or(100);
+    std::thread::sleep(Duration::from_millis(ms));
+    Ok(Response::text(200, "slow"))
+}
+
+/// Prints numbered lines.
+pub fn print(request: &Request) -> Result<Response> {
+    let lines: u64 = request.query_as("lines")?.unwrap_or(1);
+    for line in 1..=lines {
+        println!("probe line {line}");
+    }
+    Ok(Response::text(200, "printed"))
+}
+
+/// Counts.
+pub fn counter(_: &Request) -> Result<Response> {
+    Response::ok(&(COUNTER.fetch_add(1, Ordering::Relaxed) + 1))
+}
