@@ -5,7 +5,6 @@
 mod support;
 
 mod tidy;
-mod wit;
 mod contracts;
 mod configuration;
 mod gateway;

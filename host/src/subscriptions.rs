@@ -34,6 +34,8 @@ impl Subscription {
         loop {
             let next = async {
                 let place = places.clone().acquire_owned().await.ok()?;
+                // A message that is taken must be settled, and without a version nobody could.
+                self.service.wait_for_version().await;
                 Some((place, self.consumer.next().await?))
             };
             let (place, delivery) = tokio::select! {

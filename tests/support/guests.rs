@@ -6,7 +6,10 @@ use std::sync::OnceLock;
 
 /// The folder of the repository.
 pub fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .find(|folder| folder.join("gateway.toml").exists())
+        .unwrap()
 }
 
 /// The component of a workspace package: one of the shop's services, an example's, or a test guest.

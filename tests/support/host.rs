@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
 use super::client::Client;
+use super::folder::TemporaryFolder;
 
 /// How long a host may take to become ready: compiling a component the first time takes seconds on a busy machine.
 const START_TIME_MAX: Duration = Duration::from_secs(120);
@@ -18,7 +17,7 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(60);
 
 /// A folder with a gateway.toml in it, and perhaps a host that runs on it.
 pub struct Host {
-    folder: TempDir,
+    folder: TemporaryFolder,
     child: Option<Child>,
     starts: u32,
 }
@@ -26,7 +25,7 @@ pub struct Host {
 impl Host {
     /// A folder with this configuration, to which listeners on free ports are added. Nothing runs yet.
     pub fn prepare(config: &str) -> Self {
-        let host = Self { folder: tempfile::tempdir().unwrap(), child: None, starts: 0 };
+        let host = Self { folder: TemporaryFolder::new(), child: None, starts: 0 };
         host.write_config(config);
         host
     }
@@ -90,6 +89,7 @@ impl Host {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         child.kill().unwrap();
+        child.wait().unwrap();
         panic!("the host did not stop within {STOP_TIME_MAX:?}\n{}", self.log());
     }
 

@@ -1,6 +1,7 @@
 //! What the tests share: a running host, a client, guests, temporary folders.
 
 pub mod client;
+pub mod folder;
 pub mod guests;
 pub mod host;
 pub mod load;

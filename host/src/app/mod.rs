@@ -71,10 +71,12 @@ impl App {
         let environment = Arc::new(environment.0);
         let runtime = Runtime::new(&storage.join("cache")).context("the engine cannot be started")?;
         let versions = VersionStore::open(&storage).await?;
-        let deployer = Arc::new(Deployer::new(runtime, environment.clone(), balancer.clone(), versions));
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let deployer =
+            Arc::new(Deployer::new(runtime, environment.clone(), balancer.clone(), versions, config.clone()));
         let (reload, reloads) = mpsc::channel(RELOADS_MAX);
         let control = Arc::new(Control {
-            config: Arc::new(ArcSwap::from_pointee(config)),
+            config,
             deployer,
             balancer,
             environment,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::admin::control::Control;
-use crate::app::services::{enter, forget_removed, start};
+use crate::app::services::{Failure, enter, forget_removed, start};
 use crate::app::workers::SharedWorkers;
 use crate::config::{self, Config, ServiceConfig, Source};
 use crate::names::ServiceName;
@@ -41,8 +41,9 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
     let routes = control.gateway.set_routes(&new.gateway, &new.routes, &control.balancer);
     routes.map_err(|error| error.to_string())?;
     control.config.store(new.clone());
-    apply_services(control, workers, &difference).await;
+    let kept = apply_services(control, workers, &difference, &old).await;
     forget_removed(control, &new).await;
+    keep_old(control, &new, &old, &kept)?;
     tracing::info!(file = %new.file.display(), "the configuration was reloaded");
     Ok(())
 }
@@ -79,7 +80,30 @@ fn is_same(old: &ServiceConfig, new: &ServiceConfig) -> bool {
     ServiceConfig { line: 0, ..old.clone() } == ServiceConfig { line: 0, ..new.clone() }
 }
 
-async fn apply_services(control: &Control, workers: &SharedWorkers, difference: &Difference) {
+/// What could not be changed counts as it was, so that the next reload tries it again.
+fn keep_old(control: &Control, new: &Config, old: &Config, kept: &[Failure]) -> Result<(), String> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let mut mixed = new.clone();
+    for (name, _) in kept {
+        if let Some(service) = old.services.get(name) {
+            mixed.services.insert(name.clone(), service.clone());
+        }
+    }
+    control.config.store(Arc::new(mixed));
+    let reasons = kept.iter().map(|(name, reason)| format!("[services.{name}] stays as it was: {reason}"));
+    Err(reasons.collect::<Vec<_>>().join("\n"))
+}
+
+/// Applies what differs; answers the services that had to keep their old configuration.
+async fn apply_services(
+    control: &Control,
+    workers: &SharedWorkers,
+    difference: &Difference,
+    old: &Config,
+) -> Vec<Failure> {
+    let mut kept = Vec::new();
     for name in &difference.removed {
         stop_workers(workers, name).await;
         let before = control.balancer.service(name.as_str()).and_then(|service| service.active());
@@ -93,19 +117,24 @@ async fn apply_services(control: &Control, workers: &SharedWorkers, difference: 
         stop_workers(workers, &service.name).await;
         let keeps_instances = matches!(service.source, Source::Component { .. })
             && control.balancer.service(service.name.as_str()).is_some();
-        match keeps_instances {
-            true => {
-                if let Err(error) = control.deployer.reconfigure(service).await {
-                    tracing::error!(service = %service.name, %error, "the service keeps its old configuration");
-                }
+        let result = match keeps_instances {
+            true => control.deployer.reconfigure(service).await,
+            false => {
+                enter(control, service);
+                Ok(())
             }
-            false => enter(control, service),
+        };
+        let mut counts = service;
+        if let (Err(error), Some(before)) = (result, old.services.get(&service.name)) {
+            kept.push((service.name.clone(), error.to_string()));
+            counts = before;
         }
-        report(start(control, workers, service).await);
+        report(start(control, workers, counts).await);
     }
     for service in &difference.added {
         report(start(control, workers, service).await);
     }
+    kept
 }
 
 async fn stop_workers(workers: &SharedWorkers, name: &ServiceName) {

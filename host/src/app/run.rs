@@ -133,8 +133,10 @@ async fn follow_files(
     mut reloads: mpsc::Receiver<ReloadRequest>,
     stop: CancellationToken,
 ) {
+    // What changed before this watch began was seen by nobody; what has not changed is not deployed again.
+    deploy_changed(&control, &watched(&control.config.load())).await;
     loop {
-        let (changed, asked) = tokio::select! {
+        let (mut changed, asked) = tokio::select! {
             changed = watch.changed() => (changed, None),
             Some(asked) = reloads.recv() => (Vec::new(), Some(asked)),
             () = stop.cancelled() => return,
@@ -143,7 +145,10 @@ async fn follow_files(
         if asked.is_some() || changed.contains(&config.file) {
             reload(&control, &workers, asked).await;
             match FileWatch::new(watched(&control.config.load())) {
-                Ok(fresh) => watch = fresh,
+                Ok(fresh) => {
+                    watch = fresh;
+                    changed = watched(&control.config.load());
+                }
                 Err(error) => {
                     tracing::error!(%error, "files that were added to the configuration are not watched")
                 }

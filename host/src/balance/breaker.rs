@@ -22,14 +22,9 @@ const OPEN_MAX: Duration = Duration::from_secs(30);
 pub struct Breaker {
     failures: u32,
     first: Option<Instant>,
-    open: Option<Open>,
+    /// When the next probe is let through, while it is open.
+    open_until: Option<Instant>,
     times_opened: u32,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Open {
-    until: Instant,
-    probing: bool,
 }
 
 impl Breaker {
@@ -40,20 +35,20 @@ impl Breaker {
     ///
     /// The time until the next probe.
     pub fn admit(&mut self, now: Instant) -> Result<(), Duration> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        if now < open.until {
-            return Err(open.until - now);
+        match self.open_until {
+            Some(until) if now < until => Err(until - now),
+            Some(_) => {
+                // One probe at a time; one that gets lost costs a second.
+                self.open_until = Some(now + OPEN_MIN);
+                Ok(())
+            }
+            None => Ok(()),
         }
-        if open.probing {
-            return Err(OPEN_MIN);
-        }
-        open.probing = true;
-        Ok(())
     }
 
     /// Notes a call that ended well.
     pub fn succeed(&mut self) {
-        if self.failures > 0 || self.open.is_some() {
+        if self.failures > 0 || self.open_until.is_some() {
             *self = Self::default();
         }
     }
@@ -65,25 +60,18 @@ impl Breaker {
             self.failures = 0;
         }
         self.failures += 1;
-        if self.open.is_none() && self.failures < FAILURES_MAX {
+        if self.open_until.is_none() && self.failures < FAILURES_MAX {
             return false;
         }
         let doubled = OPEN_MIN.saturating_mul(1 << self.times_opened.min(10));
         self.times_opened += 1;
-        self.open = Some(Open { until: now + doubled.min(OPEN_MAX), probing: false });
+        self.open_until = Some(now + doubled.min(OPEN_MAX));
         true
-    }
-
-    /// Notes that a probe ended without a verdict, so that another one may be made.
-    pub fn withdraw(&mut self) {
-        if let Some(open) = &mut self.open {
-            open.probing = false;
-        }
     }
 
     /// Whether the circuit is open.
     pub fn is_open(&self) -> bool {
-        self.open.is_some()
+        self.open_until.is_some()
     }
 }
 

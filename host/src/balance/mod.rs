@@ -108,7 +108,8 @@ impl Balancer {
     pub async fn drain(&self, name: ServiceName, version: Arc<Version>) {
         version.pool.retire();
         let deadline = Instant::now() + DRAIN_TIME_MAX;
-        while version.pool.size().busy > 0 && Instant::now() < deadline {
+        // Every call holds its version from the moment it chose it until it has ended.
+        while Arc::strong_count(&version) > 1 && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_LOOK).await;
         }
         version.pool.stop().cancel();

@@ -252,15 +252,28 @@ impl Lease {
 
     /// Gives the instance back after a call that ended well.
     pub fn give_back(mut self) {
-        if let Some(instance) = self.instance.take() {
-            self.pool.add(instance);
-        }
+        let Some(instance) = self.instance.take() else { return };
+        let is_kept = instance.is_reusable(self.pool.settings.reuse);
+        // Under one lock: whoever takes the instance next must not be uncounted by this lease.
+        let mut state = self.pool.state();
+        state.busy.remove(&self.name);
+        let spare = match is_kept && !state.retired {
+            true => {
+                state.idle.push(instance);
+                None
+            }
+            false => Some(instance),
+        };
+        drop(state);
+        drop(spare);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.pool.state().busy.remove(&self.name);
+        if self.instance.is_some() {
+            self.pool.state().busy.remove(&self.name);
+        }
     }
 }
 

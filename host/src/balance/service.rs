@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
+use http_body::Body as _;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::Instant;
 
@@ -101,7 +102,10 @@ impl Service {
         let running =
             tokio::spawn(drive(self.clone(), version.clone(), lease, call.request, guest_call, head));
         let response = match answer.await {
-            Ok(Ok(response)) => response,
+            Ok(Ok(response)) => {
+                self.breaker().succeed();
+                response
+            }
             Ok(Err(failure)) => return Err(failure.into()),
             // The guest ended without a response; how, its task knows.
             Err(_) => {
@@ -167,10 +171,7 @@ impl Service {
         let context = version.pool.blueprint().context();
         context.metrics.queue_wait(&self.name, version.number, started.elapsed());
         lease.map_err(|error| match error {
-            NoInstance::Busy => {
-                self.breaker().withdraw();
-                CallError::busy()
-            }
+            NoInstance::Busy => CallError::busy(),
             NoInstance::Failed(failure) => {
                 self.report(version, None, None, &failure);
                 self.note_failure();
@@ -179,7 +180,8 @@ impl Service {
         })
     }
 
-    async fn wait_for_version(&self) -> Arc<Version> {
+    /// The version that answers; waits for the first one.
+    pub async fn wait_for_version(&self) -> Arc<Version> {
         loop {
             let switched = self.switched.notified();
             if let Some(version) = self.active() {
@@ -229,22 +231,32 @@ async fn drive(
     head: oneshot::Sender<Result<crate::body::Response, GuestFailure>>,
 ) -> Result<(), GuestFailure> {
     let name = lease.name().clone();
+    let has_body = !request.body().is_end_stream();
     let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
     let result = tokio::select! {
         result = instance.handle_request(request, call.clone(), head) => result,
         () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
     };
     match &result {
-        Ok(()) => {
-            service.breaker().succeed();
-            lease.give_back();
-        }
+        Ok(()) => lease.give_back(),
         Err(failure) => {
             service.report(&version, Some(&name), Some(&call), failure);
-            service.note_failure();
+            let is_active = service.active().is_some_and(|active| Arc::ptr_eq(&active, &version));
+            if is_active && is_its_fault(failure, has_body) {
+                service.note_failure();
+            }
         }
     }
     result
+}
+
+/// Whether a failure says something about the service: a drain does not, nor does a client that stalls.
+fn is_its_fault(failure: &GuestFailure, has_body: bool) -> bool {
+    match failure {
+        GuestFailure::Timeout("drain" | "idle") => false,
+        GuestFailure::Timeout("time") => !has_body,
+        _ => true,
+    }
 }
 
 /// The trace that a message carries, or a new one.

@@ -15,12 +15,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::balance::service::{Service, Version};
 use crate::balance::{Balancer, Target};
-use crate::config::{ServiceConfig, Source};
+use crate::config::{Config, ServiceConfig, Source};
 use crate::deploy::artifact::ArtifactError;
 use crate::deploy::environment::{Environment, OpenError};
 use crate::deploy::trial::{Trial, TrialError};
@@ -37,6 +38,7 @@ pub struct Deployer {
     environment: Arc<Environment>,
     balancer: Balancer,
     versions: VersionStore,
+    config: Arc<ArcSwap<Config>>,
     changes: Mutex<()>,
 }
 
@@ -92,8 +94,9 @@ impl Deployer {
         environment: Arc<Environment>,
         balancer: Balancer,
         versions: VersionStore,
+        config: Arc<ArcSwap<Config>>,
     ) -> Self {
-        Self { runtime, environment, balancer, versions, changes: Mutex::default() }
+        Self { runtime, environment, balancer, versions, config, changes: Mutex::default() }
     }
 
     /// Deploys a component to a service: compiles, checks, tries out, switches, and drains the version before.
@@ -108,6 +111,7 @@ impl Deployer {
         source: &str,
     ) -> Result<Deployed, DeployError> {
         let name = &config.name;
+        refuse_external(config)?;
         let result = self.try_deploy(config, bytes, source).await;
         self.environment.metrics.deploy(name, result.is_ok());
         match &result {
@@ -148,9 +152,10 @@ impl Deployer {
                 Err(error) => refused = Some(error),
             }
         }
-        let is_running = self.balancer.service(config.name.as_str()).is_some_and(|it| it.active().is_some());
-        if let (Some(active), false) = (history.active(), is_running) {
-            let _one_at_a_time = self.changes.lock().await;
+        let _one_at_a_time = self.changes.lock().await;
+        // Somebody may have deployed meanwhile.
+        let history = self.versions.history(&config.name).await?;
+        if let (Some(active), false) = (history.active(), self.is_running(&config.name)) {
             let deployed = self.activate(config, active.clone(), None, Instant::now()).await?;
             return refused.map_or(Ok(Some(deployed)), Err);
         }
@@ -168,7 +173,9 @@ impl Deployer {
         to: Option<VersionNumber>,
     ) -> Result<Deployed, DeployError> {
         let started = Instant::now();
+        refuse_external(config)?;
         let _one_at_a_time = self.changes.lock().await;
+        let config = &self.current(&config.name)?;
         let history = self.versions.history(&config.name).await?;
         let number = to.or(history.previous).ok_or_else(|| {
             DeployError::NoVersion(config.name.clone(), "there is no earlier one to return to".into())
@@ -255,10 +262,11 @@ impl Deployer {
         let digest = Digest::of(&bytes);
         let compiled = self.runtime.compile(digest, bytes.clone()).await?;
         let _one_at_a_time = self.changes.lock().await;
+        // A reload may have changed or taken grants while the component was compiled.
+        let config = &self.current(name)?;
         let mut history = self.versions.history(name).await?;
-        let is_running =
-            self.balancer.service(name.as_str()).is_some_and(|service| service.active().is_some());
-        if let Some(active) = history.active().filter(|active| active.digest == digest && is_running) {
+        let is_same = |active: &&VersionRecord| active.digest == digest && self.is_running(name);
+        if let Some(active) = history.active().filter(is_same) {
             let total_ms = started.elapsed().as_millis() as u64;
             let version = active.clone();
             return Ok(Deployed {
@@ -273,6 +281,17 @@ impl Deployer {
         let record = history.enter(digest, source, bytes.len() as u64);
         self.versions.keep_component(name, digest, bytes).await?;
         self.activate(config, record, compiled.compile_time, started).await
+    }
+
+    /// Whether a version of the service answers.
+    fn is_running(&self, name: &ServiceName) -> bool {
+        self.balancer.service(name.as_str()).is_some_and(|service| service.active().is_some())
+    }
+
+    /// The configuration of a service that is in force now.
+    fn current(&self, name: &ServiceName) -> Result<Arc<ServiceConfig>, DeployError> {
+        let found = self.config.load().services.get(name).cloned();
+        found.ok_or_else(|| DeployError::UnknownService(name.to_string()))
     }
 
     /// Tries a version out and lets it answer. The caller holds the lock of changes.
@@ -325,5 +344,12 @@ impl Deployer {
 
     fn note(&self, level: Level, speaker: Speaker, message: &str) {
         self.environment.journal.write(level, Stream::Host, speaker, message);
+    }
+}
+
+fn refuse_external(config: &ServiceConfig) -> Result<(), DeployError> {
+    match config.source {
+        Source::Upstreams(_) => Err(DeployError::External(config.name.clone())),
+        Source::Component { .. } => Ok(()),
     }
 }

@@ -63,20 +63,22 @@ impl Trial {
             .migrations(Arc::new(call(None)))
             .await
             .map_err(|failure| TrialError::Migrations(failure.story()))?;
+        let pool = Pool::new(blueprint, instances);
+        pool.warm().await.map_err(|failure| TrialError::Start(failure.story()))?;
         let schema = match (&context.database, scripts.is_empty()) {
             (Some(database), _) => Some(migrate(database, scripts).await?),
             (None, true) => None,
             (None, false) => return Err(TrialError::NoDatabase(context.config.name.clone())),
         };
         check(&mut instance, call(schema.clone())).await?;
-        Ok(Self { pool: Pool::new(blueprint, instances), instance, schema })
+        Ok(Self { pool, instance, schema })
     }
 
     /// Commits the schema, and answers the pool with its first instances.
     ///
     /// # Errors
     ///
-    /// When the commit fails, or more instances cannot be made.
+    /// When the commit fails.
     pub async fn accept(self) -> Result<Arc<Pool>, TrialError> {
         if let Some(schema) = self.schema {
             let lost = || DatabaseError::Limit("the migrations took longer than 5 s".into());
@@ -84,7 +86,6 @@ impl Trial {
             transaction.commit().await.map_err(TrialError::Schema)?;
         }
         self.pool.add(self.instance);
-        self.pool.warm().await.map_err(|failure| TrialError::Start(failure.story()))?;
         Ok(self.pool)
     }
 }
@@ -103,6 +104,7 @@ async fn check(instance: &mut Instance, call: Call) -> Result<(), TrialError> {
 fn call(trial: Option<Arc<TransactionSlot>>) -> Call {
     let deadline = Instant::now() + MIGRATION_TIME_MAX;
     let mut call = Call::new(RequestId::new().into(), TraceContext::new(), deadline);
+    call.rehearsal = true;
     call.trial = trial;
     call
 }

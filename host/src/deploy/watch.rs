@@ -17,7 +17,6 @@ const QUEUE_MAX: usize = 1_024;
 pub struct FileWatch {
     _watcher: RecommendedWatcher,
     changes: mpsc::Receiver<PathBuf>,
-    files: BTreeSet<PathBuf>,
 }
 
 impl FileWatch {
@@ -29,12 +28,13 @@ impl FileWatch {
     pub fn new(files: impl IntoIterator<Item = PathBuf>) -> notify::Result<Self> {
         let files: BTreeSet<PathBuf> = files.into_iter().collect();
         let (sender, changes) = mpsc::channel(QUEUE_MAX);
+        let wanted = files.clone();
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             if matches!(event.kind, notify::EventKind::Access(_)) {
                 return;
             }
-            for path in event.paths {
+            for path in event.paths.into_iter().filter(|path| wanted.contains(path)) {
                 // A full queue already holds news.
                 let _ = sender.try_send(path);
             }
@@ -43,7 +43,7 @@ impl FileWatch {
         for folder in folders.into_iter().filter(|folder| folder.is_dir()) {
             watcher.watch(folder, RecursiveMode::NonRecursive)?;
         }
-        Ok(Self { _watcher: watcher, changes, files })
+        Ok(Self { _watcher: watcher, changes })
     }
 
     /// Waits until one or more of the files have changed and settled.
@@ -58,10 +58,9 @@ impl FileWatch {
                 },
             };
             match news {
-                Some(path) if self.files.contains(&path) => {
+                Some(path) => {
                     changed.insert(path, ());
                 }
-                Some(_) => {}
                 // The watcher is gone, and with it all news.
                 None => std::future::pending().await,
             }

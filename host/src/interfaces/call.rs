@@ -36,6 +36,8 @@ pub struct Call {
     pub identity: Vec<(HeaderName, HeaderValue)>,
     /// The key of the message being handled, for `begin-once(this-delivery)`.
     pub delivery: Option<OnceKey>,
+    /// Whether a deploy tries the version out: then it may change nothing but what its trial transaction holds.
+    pub rehearsal: bool,
     /// The transaction of migrations in which `health` is asked: all its statements run there.
     pub trial: Option<Arc<TransactionSlot>>,
     open: Mutex<Open>,
@@ -69,6 +71,7 @@ impl Call {
             depth: 0,
             identity: Vec::new(),
             delivery: None,
+            rehearsal: false,
             trial: None,
             open: Mutex::default(),
             cursors: Arc::default(),

@@ -175,6 +175,9 @@ impl InstanceContext {
         let call = self.call().ok_or_else(|| {
             denied("the database can be used only while a request or message is handled, not at start-up")
         })?;
+        if call.rehearsal && call.trial.is_none() {
+            return Err(denied("`migrations` only tells the schema: the host applies it"));
+        }
         let database = self.service.database.clone().ok_or_else(|| {
             denied(&format!(
                 "[services.{}] has no database: add database = \"embedded\"",
@@ -248,6 +251,9 @@ impl InstanceContext {
 
     async fn run_open(&self, sql: String, parameters: Vec<Value>) -> Result<GuestCursor, Error> {
         let (call, database) = self.database()?;
+        if call.trial.is_some() {
+            return Err(denied("`health` opens no cursor while the schema is not committed: use `query`"));
+        }
         let permit = call.cursor().ok_or_else(|| Error::Limit("a call has at most 4 cursors open".into()))?;
         let cursor = database.open_cursor(sql, to_backend(parameters), statement_deadline(&call)).await?;
         Ok(GuestCursor { cursor, _permit: permit })

@@ -29,6 +29,9 @@ impl discovery::Host for GuestState {
         name: String,
         value: Option<String>,
     ) -> wasmtime::Result<Result<(), String>> {
+        if self.this.call().is_none_or(|call| call.rehearsal) {
+            return Ok(Err("attributes can be set only while a request or message is handled".into()));
+        }
         let service = self.service();
         let set = service.registry.set_attribute(&service.config.name, name, value);
         Ok(set.map_err(|error| error.to_string()))

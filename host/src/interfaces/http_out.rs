@@ -50,7 +50,7 @@ impl Outbound {
         let Some(call) = self.this.call() else {
             return Err(refuse("calls are only possible while a request or message is handled"));
         };
-        if call.is_writing() || call.trial.is_some() {
+        if call.is_writing() || call.rehearsal {
             return Err(refuse(
                 "a call to another service is not possible while a read-write transaction is open: \
                  commit or roll back first",

@@ -32,6 +32,10 @@ enum Refused {
 impl GuestState {
     fn open_bucket(&mut self, name: String) -> Result<Bucket, Refused> {
         let service = self.service();
+        // A version that is tried out changes nothing.
+        if self.this.call().is_none_or(|call| call.rehearsal) {
+            return Err(Refused::NotGranted);
+        }
         match &service.buckets {
             Some(store) if service.config.grants.buckets.contains(&name) => {
                 Ok(Bucket { name, store: store.clone() })

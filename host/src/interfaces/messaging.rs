@@ -63,7 +63,7 @@ impl messaging::Host for GuestState {
 impl GuestState {
     fn may_send(&self, topic: &str) -> Result<Topic, Error> {
         let call = self.this.call();
-        if call.as_ref().is_none_or(|call| call.trial.is_some()) {
+        if call.as_ref().is_none_or(|call| call.rehearsal) {
             let rule = "messages can be sent only while a request or message is handled";
             return Err(Error::Denied(rule.into()));
         }

@@ -166,7 +166,10 @@ impl Instance {
     pub async fn health(&mut self, call: Arc<Call>) -> Result<Result<(), String>, GuestFailure> {
         let Some(health) = self.health.take() else { return Ok(Ok(())) };
         let activity = Activity::new();
+        let idle_since = self.idle_since;
         let result = self.run(&call, &activity, async |store| health.call_check(store).await).await;
+        // Being asked is no work: it must not keep an idle instance for ever.
+        self.idle_since = idle_since;
         self.health = Some(health);
         result
     }

@@ -1,5 +1,11 @@
 //! The WIT files: they parse, they are pinned, and the components that are built agree with them.
 
+#![cfg(test)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/guests.rs"]
+mod guests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +13,7 @@ use std::path::PathBuf;
 use wit_component::DecodedWasm;
 use wit_parser::{Handle, InterfaceId, PackageId, Resolve, Type, TypeDefKind, TypeId, TypeOwner, WorldItem};
 
-use crate::support::guests::{component, repository};
+use guests::{component, repository};
 
 /// The interfaces of `hostel:service`; `types` is what they share.
 const INTERFACES: [&str; 7] =
