@@ -57,13 +57,11 @@ async fn behind_a_request_without_a_certain_end_nothing_is_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_line_that_ends_in_a_bare_line_feed_ends_the_connection() {
+async fn a_chunk_line_that_ends_in_a_bare_line_feed_ends_the_connection() {
     let host = start().await;
     for head in [
         "POST /probe/sql HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\nx\r\n0\r\n\r\n",
         "POST /probe/sql HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1;a\nx\r\n0\r\n\r\n",
-        "GET / HTTP/1.1\nhost: a\n\n",
-        "GET / HTTP/1.1\r\nhost: a\r\nx: 1\n\r\n",
     ] {
         let answer = raw(&host, &format!("{head}{SMUGGLED}")).await;
         assert!(answer.matches("HTTP/1.").count() <= 1, "{head:?}\n{answer}");

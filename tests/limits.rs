@@ -43,20 +43,14 @@ async fn a_misdeed_harms_only_its_own_request() {
     let (client, process) = (host.client(), host.process());
     let load = Load::start(client.clone(), "/innocent/ok", Duration::from_millis(10));
     for _ in 0..ROUNDS {
-        let mut requests = JoinSet::new();
         for (misdeed, status) in MISDEEDS {
-            let client = client.clone();
-            requests.spawn(async move {
-                let answer = client.get(&format!("/probe/{misdeed}")).await;
-                assert_eq!(answer.status, *status, "{misdeed}: {answer:?}");
-                assert_eq!(answer.body["status"], *status, "{misdeed} is told as a problem: {answer:?}");
-            });
+            let answer = client.get(&format!("/probe/{misdeed}")).await;
+            assert_eq!(answer.status, *status, "{misdeed}: {answer:?}");
+            assert_eq!(answer.body["status"], *status, "{misdeed} is told as a problem: {answer:?}");
+            // The service lives on, and its success closes the circuit that five failures in a row would open.
+            let answer = client.get("/probe/ok").await;
+            assert_eq!(answer.status, 200, "after {misdeed}: {answer:?}");
         }
-        while let Some(done) = requests.join_next().await {
-            done.unwrap();
-        }
-        let answer = client.get("/probe/ok").await;
-        assert_eq!(answer.status, 200, "{answer:?}");
     }
     let report = load.stop().await;
     assert!(report.failures.is_empty(), "{:?}", report.failures);
@@ -64,6 +58,25 @@ async fn a_misdeed_harms_only_its_own_request() {
     assert_eq!(host.process(), process);
     host.logged("the guest exited with code 3").await;
     host.logged("`memory`").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_keeps_trapping_is_left_alone_for_a_while() {
+    let host = Host::start(&(probe("probe", "") + &probe("innocent", ""))).await;
+    let client = host.client();
+    for _ in 0..5 {
+        assert_eq!(client.get("/probe/trap").await.status, 502);
+    }
+    let refused = client.request(reqwest::Method::GET, "/probe/ok").send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(client.get("/innocent/ok").await.status, 200);
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while client.get("/probe/ok").await.status != 200 {
+        assert!(std::time::Instant::now() < deadline, "the circuit stays open");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(client.get("/probe/ok").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -144,7 +144,7 @@ fn is_ground(module: &str, used: &str) -> bool {
     }
 }
 
-/// Every source file of the host, but for its tests.
+/// Every source file of the host, but for files of tests only.
 fn sources() -> Vec<(PathBuf, String)> {
     let root = repository().join("host/src");
     let mut files = Vec::new();
@@ -161,10 +161,18 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             collect(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test(&path) {
             files.push(path);
         }
     }
+}
+
+/// Tests beside the code may look at any layer.
+fn is_test(path: &Path) -> bool {
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    name == "tests"
+        || name.ends_with("_tests")
+        || path.parent().is_some_and(|folder| folder.ends_with("tests"))
 }
 
 /// The top module that a file belongs to; none for `lib.rs` and `main.rs`.

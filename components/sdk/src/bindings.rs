@@ -16,18 +16,6 @@ pub mod imports {
     });
 }
 
-/// Random bytes for ids.
-pub mod entropy {
-    wit_bindgen::generate!({
-        path: "../../wit",
-        inline: "
-            package hostel:sdk;
-            world entropy { import wasi:random/random@0.2.12; }
-        ",
-        generate_all,
-    });
-}
-
 /// The export of HTTP requests.
 pub mod http {
     wit_bindgen::generate!({

@@ -2,13 +2,17 @@
 
 use std::fmt::Write;
 
-use crate::bindings::entropy::wasi::random::random::get_random_bytes;
 use crate::time;
 
 /// A new id: a UUID of version 7 (RFC 9562, 5.7), so that ids sort by the time they were made and can
 /// not be guessed.
 pub fn new() -> String {
-    uuid_v7(time::now_ms(), &get_random_bytes(10))
+    let mut random = [0; 10];
+    if let Err(error) = getrandom::fill(&mut random) {
+        // A guessable id would be worse than none: the host ends this call and the caller tries again.
+        panic!("the host gives no random bytes: {error}");
+    }
+    uuid_v7(time::now_ms(), &random)
 }
 
 fn uuid_v7(now_ms: i64, random: &[u8]) -> String {

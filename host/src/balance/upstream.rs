@@ -92,14 +92,13 @@ impl Address {
     }
 }
 
-/// The path of the request below the URL of the service.
+/// The path of the request at the address of the service.
 fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
-    let prefix = base.path().trim_end_matches('/');
     let path = path.path_and_query().map_or("/", |path| path.as_str());
     Uri::builder()
         .scheme(base.scheme_str().unwrap_or("http"))
         .authority(base.authority().map_or("", |authority| authority.as_str()))
-        .path_and_query(format!("{prefix}{path}"))
+        .path_and_query(path)
         .build()
 }
 
@@ -116,13 +115,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_stands_below_the_url_of_the_service() {
+    fn the_path_goes_to_the_address_as_it_came() {
         let check = |base: &str, path: &str, expected: &str| {
             let joined = join(&base.parse().unwrap(), &path.parse().unwrap()).unwrap();
             assert_eq!(joined.to_string(), expected);
         };
         check("http://127.0.0.1:9001", "/a?b=c", "http://127.0.0.1:9001/a?b=c");
         check("http://127.0.0.1:9001/", "/a", "http://127.0.0.1:9001/a");
-        check("http://127.0.0.1:9001/v1/", "/a", "http://127.0.0.1:9001/v1/a");
     }
 }

@@ -285,7 +285,7 @@ async fn write_line(file: &mut BufWriter<File>, line: &Line, dropped: u64) -> st
 }
 
 fn emit(line: &Line) {
-    tracing::debug!(
+    tracing::info!(
         target: "access",
         client = %line.client,
         method = %line.method,
