@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin;
@@ -99,13 +99,14 @@ impl Running {
 
     /// Takes nothing new, and lets what runs end.
     pub async fn stop(self) {
+        let deadline = Instant::now() + DRAIN_TIME_MAX;
         self.control.ready.store(false, Ordering::Release);
         self.stop.cancel();
         self.tasks.close();
-        self.tasks.wait().await;
         let workers = std::mem::take(&mut *self.workers.lock().await);
         // Deliveries that do not end in time are made again after the next start.
-        let _ = tokio::time::timeout(DRAIN_TIME_MAX, stop_all(workers.into_values())).await;
+        let ended = async { tokio::join!(self.tasks.wait(), stop_all(workers.into_values())) };
+        let _ = tokio::time::timeout_at(deadline, ended).await;
     }
 }
 

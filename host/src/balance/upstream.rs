@@ -41,7 +41,7 @@ impl Upstream {
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let now = Instant::now();
         let view = |address: &Address| Endpoint {
-            address: address.uri.to_string(),
+            address: address.shown(),
             instances: 0,
             health: if address.is_ejected(now) { Health::Unhealthy } else { Health::Healthy },
         };
@@ -83,6 +83,11 @@ impl Upstream {
 }
 
 impl Address {
+    /// As it stands in gateway.toml: an address has no path.
+    fn shown(&self) -> String {
+        self.uri.to_string().trim_end_matches('/').to_owned()
+    }
+
     fn is_ejected(&self, now: Instant) -> bool {
         self.ejected_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
     }

@@ -61,7 +61,7 @@ fn show(control: &Control, failures: &[Failure], shown: &Shown, started: Instant
     });
     output::table(["SERVICE", "DOMAIN", "VERSION", "INSTANCES"], rows.collect::<Vec<_>>());
     for (service, reason) in failures {
-        output::line(&format!("\n{service} was not started: {reason}"));
+        output::line(&format!("\n{service} is not as gateway.toml says: {reason}"));
     }
     let routes = control.gateway.routes();
     output::line("");

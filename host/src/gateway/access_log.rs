@@ -180,7 +180,7 @@ impl Drop for Account {
         self.metrics.request(service, version, pattern, &self.context.method, status, duration);
         // A level that nobody listens to costs nothing.
         if matches!(*self.log, AccessLog::File { .. })
-            || tracing::enabled!(target: "access", tracing::Level::DEBUG)
+            || tracing::enabled!(target: "access", tracing::Level::INFO)
         {
             self.log.write(self.line(status, duration));
         }
