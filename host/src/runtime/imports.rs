@@ -198,7 +198,9 @@ mod tests {
     }
 
     fn config(grants: &str) -> ServiceConfig {
-        let text = format!("[services.order]\nbuild = \"true\"\ncomponent = \"order.wasm\"\n{grants}");
+        let service = format!("[services.order]\nbuild = \"true\"\ncomponent = \"order.wasm\"\n{grants}\n");
+        let listeners = "[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        let text = service + listeners;
         let config = crate::config::parse(&text, std::path::Path::new("gateway.toml")).unwrap();
         ServiceConfig::clone(&config.services["order"])
     }
