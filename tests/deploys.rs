@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::guests::{component, repository, version_of};
+use crate::support::guests::{component, repository};
 use crate::support::host::Host;
 use crate::support::load::Load;
 use crate::support::shop::{Shop, place};
+use crate::support::version::version_of;
 
 /// New versions that are deployed under load.
 const DEPLOYS: usize = 20;

@@ -4,9 +4,10 @@ use std::fs;
 use std::time::Duration;
 
 use crate::limits::probe;
-use crate::support::guests::{component, version_of};
+use crate::support::guests::component;
 use crate::support::host::Host;
 use crate::support::load::Load;
+use crate::support::version::version_of;
 
 /// What this host calls the interface, and what an author of another time might.
 const INTERFACE: &str = "hostel:service/database@0.1.0";
