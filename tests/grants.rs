@@ -25,6 +25,8 @@ async fn files_and_environment_are_not_there() {
     }
     let answer = client.get("/probe/environment").await;
     assert_eq!(answer.body, json!({ "variables": [], "arguments": [] }));
+    refused(&host, "access to files was refused").await;
+    refused(&host, "access to environment variables was refused").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

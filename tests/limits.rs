@@ -126,6 +126,28 @@ async fn instances_are_reused_unless_the_configuration_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pools_grow_with_the_load_and_shrink_when_idle() {
+    let host = Host::start(&probe("probe", "instances = { min = 1, max = 6 }")).await;
+    let client = host.client();
+    assert_eq!(instances(&host), 1);
+    let mut calls = JoinSet::new();
+    for _ in 0..12 {
+        calls.spawn(slow(client.clone()));
+    }
+    while let Some(call) = calls.join_next().await {
+        assert_eq!(call.unwrap().0, 200);
+    }
+    assert_eq!(instances(&host), 6, "as many as there may be");
+    // An instance above the minimum goes after half a minute without work.
+    let deadline = std::time::Instant::now() + Duration::from_secs(90);
+    while instances(&host) != 1 {
+        assert!(std::time::Instant::now() < deadline, "{} instances stay", instances(&host));
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(client.get("/probe/ok").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_is_told_at_once_and_with_a_time_to_wait() {
     let host = Host::start(&probe("probe", "instances = { min = 1, max = 1 }")).await;
     let client = host.client();
@@ -154,6 +176,11 @@ async fn what_a_guest_prints_becomes_lines_of_its_log() {
     for line in 1..=3 {
         assert!(lines.contains(&format!("probe line {line}")), "{lines}");
     }
+}
+
+/// How many instances of the probe there are.
+fn instances(host: &Host) -> usize {
+    host.run_json(&["instances", "probe"]).as_array().unwrap().len()
 }
 
 /// The status of a slow call, and whether it says when to try again.

@@ -16,6 +16,7 @@ mod reload;
 mod operation;
 mod limits;
 mod grants;
+mod messages;
 mod sql;
 mod trial;
 mod examples;

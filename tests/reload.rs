@@ -68,6 +68,25 @@ async fn services_come_and_go_and_the_others_notice_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn components_that_become_an_external_service_take_no_more_messages() {
+    let listening = service("probe").replace("publishes", "subscribes = [\"probe.*\"]\npublishes");
+    let host = Host::start(&(listening.clone() + &service("other"))).await;
+    assert_eq!(host.client().get("/probe/ok").await.status, 200);
+    let subscribers =
+        |host: &Host| host.run_json(&["messages"])[0]["subscriptions"].as_array().unwrap().len();
+    assert_eq!(subscribers(&host), 1);
+    let external = "[services.probe]\nupstreams = [\"http://127.0.0.1:1\"]\n\
+                    [[routes]]\npath = \"/probe/{*rest}\"\nservice = \"probe\"\n";
+    host.write_config(&(external.to_owned() + &service("other")));
+    answered(&host, "/probe/ok", 502).await;
+    assert_eq!(reload(&host).await.status, 200);
+    assert_eq!(subscribers(&host), 0);
+    assert_eq!(host.client().get("/other/ok").await.status, 200);
+    host.write_config(&(listening + &service("other")));
+    answered(&host, "/probe/ok", 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_invalid_file_changes_nothing_and_is_told_with_its_line() {
     let good = service("probe");
     let host = Host::start(&good).await;

@@ -67,6 +67,28 @@ async fn an_import_that_is_not_granted_is_refused_with_the_line_that_grants_it()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_does_not_stay_on_disk() {
+    let mut host = Host::start(&probe("probe", "")).await;
+    let files = |host: &Host| {
+        let components = fs::read_dir(host.path("data/components/probe")).unwrap().count();
+        let engine = fs::read_dir(host.path("data/cache")).unwrap().next().unwrap().unwrap().path();
+        (components, fs::read_dir(engine).unwrap().count())
+    };
+    let before = files(&host);
+    let good = fs::read(component("probe")).unwrap();
+    refused(&host, "probe", "unfit", &marked(&good, "health", "unfit"));
+    assert!(files(&host) > before, "the control: it was there for its trial");
+    host.terminate().await;
+    host.launch().await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while files(&host) != before {
+        assert!(std::time::Instant::now() < deadline, "{before:?} before, {:?} now", files(&host));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(host.client().get("/probe/ok").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_to_nobody_or_of_nothing_is_refused() {
     let host = Host::start(&probe("probe", "")).await;
     let bytes = fs::read(component("probe")).unwrap();

@@ -195,6 +195,13 @@ fn view(domain: &str, letter: DeadLetter) -> DeadLetterView {
 
 impl From<MessagingError> for Problem {
     fn from(error: MessagingError) -> Self {
-        Self::new(503, error.to_string())
+        let status = match &error {
+            MessagingError::Denied(_) => 409,
+            MessagingError::Limit(_) => 429,
+            MessagingError::NoResponder(_) => 404,
+            MessagingError::Timeout(_) => 504,
+            MessagingError::Unavailable(_) => 503,
+        };
+        Self::new(status, error.to_string())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::admin::control::Control;
 use crate::app::services::{Failure, enter, forget_removed, start};
 use crate::app::workers::SharedWorkers;
+use crate::balance::service::Version;
 use crate::config::{self, Config, ServiceConfig, Source};
 use crate::names::ServiceName;
 
@@ -31,7 +32,8 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
     }
     refuse_what_needs_a_restart(&old, &new)?;
     let difference = compare(&old, &new);
-    for service in &difference.changed {
+    let components = |service: &&Arc<ServiceConfig>| matches!(service.source, Source::Component { .. });
+    for service in difference.changed.iter().filter(components) {
         let checked = control.deployer.check_active(service).await;
         checked.map_err(|error| format!("[services.{}]: {error}", service.name))?;
     }
@@ -106,12 +108,9 @@ async fn apply_services(
     let mut kept = Vec::new();
     for name in &difference.removed {
         stop_workers(workers, name).await;
-        let before = control.balancer.service(name.as_str()).and_then(|service| service.active());
+        let before = active(control, name);
         control.balancer.remove(name);
-        if let Some(before) = before {
-            let (balancer, name) = (control.balancer.clone(), name.clone());
-            tokio::spawn(async move { balancer.drain(name, before).await });
-        }
+        drain(control, name, before);
     }
     for service in &difference.changed {
         stop_workers(workers, &service.name).await;
@@ -120,7 +119,9 @@ async fn apply_services(
         let result = match keeps_instances {
             true => control.deployer.reconfigure(service).await,
             false => {
+                let before = active(control, &service.name);
                 enter(control, service);
+                drain(control, &service.name, before);
                 Ok(())
             }
         };
@@ -135,6 +136,18 @@ async fn apply_services(
         report(start(control, workers, service).await);
     }
     kept
+}
+
+/// The version that answers for a service of components.
+fn active(control: &Control, name: &ServiceName) -> Option<Arc<Version>> {
+    control.balancer.service(name.as_str()).and_then(|service| service.active())
+}
+
+/// Lets the calls of a version end that no longer takes any.
+fn drain(control: &Control, name: &ServiceName, version: Option<Arc<Version>>) {
+    let Some(version) = version else { return };
+    let (balancer, name) = (control.balancer.clone(), name.clone());
+    tokio::spawn(async move { balancer.drain(name, version).await });
 }
 
 async fn stop_workers(workers: &SharedWorkers, name: &ServiceName) {

@@ -217,6 +217,9 @@ async fn sweep(control: Arc<Control>, stop: CancellationToken) {
                 failures.insert("database".into(), error.to_string());
             }
         }
+        if let Err(error) = control.deployer.sweep().await {
+            failures.insert("components".into(), error.to_string());
+        }
         for (place, error) in failures {
             tracing::warn!(%place, %error, "what is too old could not be removed");
         }

@@ -58,11 +58,12 @@ pub async fn start(
     restored.err().map(|error| (config.name.clone(), error.to_string()))
 }
 
-/// Ends the subscriptions of services that are no longer in the configuration.
+/// Ends the subscriptions of services that are no longer components of the configuration.
 pub async fn forget_removed(control: &Control, config: &Config) {
     for (domain, broker) in control.environment.brokers().await {
         for status in broker.status().await.unwrap_or_default() {
-            if config.services.contains_key(&status.service) {
+            let service = config.services.get(&status.service);
+            if service.is_some_and(|service| matches!(service.source, Source::Component { .. })) {
                 continue;
             }
             if let Err(error) = broker.set_subscription(&status.service, Vec::new()).await {

@@ -29,6 +29,8 @@ pub struct Pool {
     blueprint: Blueprint,
     settings: Instances,
     permits: Arc<Semaphore>,
+    /// Closed when the pool retires, so that waiting messages go to the next version.
+    deliveries: Arc<Semaphore>,
     state: Mutex<State>,
     waiting: AtomicUsize,
     stop: CancellationToken,
@@ -80,6 +82,9 @@ pub enum NoInstance {
     /// All are busy, and the queue is full or its time is over.
     #[error("every instance is busy")]
     Busy,
+    /// The version no longer takes calls.
+    #[error("the version no longer answers")]
+    Retired,
     /// One could not be made.
     #[error("no instance could be made: {0}")]
     Failed(GuestFailure),
@@ -91,14 +96,18 @@ pub struct Lease {
     instance: Option<Instance>,
     name: Arc<str>,
     _permit: OwnedSemaphorePermit,
+    /// The share of instances that messages may use.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Pool {
     /// A pool without instances.
     pub fn new(blueprint: Blueprint, settings: Instances) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(settings.max));
+        // Half of the instances, so that a backlog of messages never starves requests.
+        let deliveries = Arc::new(Semaphore::new((settings.max / 2).max(1)));
         let (state, waiting, stop) = (Mutex::default(), AtomicUsize::new(0), CancellationToken::new());
-        Arc::new(Self { blueprint, settings, permits, state, waiting, stop })
+        Arc::new(Self { blueprint, settings, permits, deliveries, state, waiting, stop })
     }
 
     /// What the instances are made from.
@@ -119,13 +128,13 @@ impl Pool {
         }
     }
 
-    /// Makes instances until the minimum is there.
+    /// Makes instances until the minimum is there, with the one that is being tried out.
     ///
     /// # Errors
     ///
     /// When one cannot be made.
     pub async fn warm(&self) -> Result<(), GuestFailure> {
-        while self.size().all < self.settings.min {
+        while self.size().all + 1 < self.settings.min {
             let instance = self.blueprint.instantiate().await?;
             self.add(instance);
         }
@@ -145,14 +154,17 @@ impl Pool {
         self.lend(permit).await
     }
 
-    /// Lends an instance, however long it takes: for messages, whose number is bounded by who asks.
+    /// Lends an instance for a message, however long it takes: their number is bounded by who asks.
     ///
     /// # Errors
     ///
-    /// When one cannot be made.
-    pub async fn acquire_patiently(self: &Arc<Self>) -> Result<Lease, NoInstance> {
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| NoInstance::Busy)?;
-        self.lend(permit).await
+    /// When the pool retires meanwhile, or one cannot be made.
+    pub async fn acquire_for_delivery(self: &Arc<Self>) -> Result<Lease, NoInstance> {
+        let turn = self.deliveries.clone().acquire_owned().await.map_err(|_| NoInstance::Retired)?;
+        let permit = self.permits.clone().acquire_owned().await.map_err(|_| NoInstance::Retired)?;
+        let mut lease = self.lend(permit).await?;
+        lease._turn = Some(turn);
+        Ok(lease)
     }
 
     /// Drops instances that have had nothing to do for long, down to the minimum.
@@ -173,6 +185,7 @@ impl Pool {
     pub fn retire(&self) {
         let mut state = self.state();
         state.retired = true;
+        self.deliveries.close();
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         drop(idle);
@@ -231,7 +244,7 @@ impl Pool {
         let name = instance.name().clone();
         let busy = Busy { since: Instant::now(), calls: instance.calls() + 1 };
         self.state().busy.insert(name.clone(), busy);
-        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _permit: permit })
+        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _permit: permit, _turn: None })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use http_body::Body as _;
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::backends::database::OnceKey;
@@ -20,6 +21,9 @@ use crate::runtime::digest::Digest;
 use crate::runtime::failure::GuestFailure;
 use crate::telemetry::journal::{Level, Speaker, Stream};
 use crate::telemetry::trace::TraceContext;
+
+/// How long a message waits before it looks again for room for one more instance in the host.
+const ROOM_PAUSE: Duration = Duration::from_millis(50);
 
 /// A version that answers calls.
 pub struct Version {
@@ -37,7 +41,6 @@ pub struct Service {
     active: ArcSwapOption<Version>,
     switched: Notify,
     breaker: Mutex<Breaker>,
-    deliveries: Arc<Semaphore>,
     unfit: AtomicBool,
 }
 
@@ -49,8 +52,6 @@ impl Service {
             active: ArcSwapOption::empty(),
             switched: Notify::new(),
             breaker: Mutex::default(),
-            // Half of the instances, so that a backlog of messages never starves requests.
-            deliveries: Arc::new(Semaphore::new((config.instances.max / 2).max(1))),
             unfit: AtomicBool::new(false),
         }
     }
@@ -129,17 +130,11 @@ impl Service {
         &self,
         delivery: &Delivery,
     ) -> (Option<VersionNumber>, Result<Outcome, GuestFailure>) {
-        let Ok(_permit) = self.deliveries.acquire().await else {
-            return (None, Err(GuestFailure::Timeout("drain")));
-        };
-        let version = self.wait_for_version().await;
+        let (version, lease) = self.lease_for_delivery().await;
         let number = Some(version.number);
-        let mut lease = match version.pool.acquire_patiently().await {
+        let mut lease = match lease {
             Ok(lease) => lease,
-            Err(NoInstance::Busy) => {
-                return (number, Err(GuestFailure::NoRoom("every instance is busy".into())));
-            }
-            Err(NoInstance::Failed(failure)) => {
+            Err(failure) => {
                 self.report(&version, None, None, &failure);
                 return (number, Err(failure));
             }
@@ -165,13 +160,27 @@ impl Service {
         (number, result)
     }
 
+    /// Waits for an instance however long it takes: a message that finds no room has not been tried.
+    async fn lease_for_delivery(&self) -> (Arc<Version>, Result<Lease, GuestFailure>) {
+        loop {
+            let version = self.wait_for_version().await;
+            match version.pool.acquire_for_delivery().await {
+                Ok(lease) => return (version, Ok(lease)),
+                Err(NoInstance::Failed(failure)) => return (version, Err(failure)),
+                // Switched meanwhile: the next version handles it.
+                Err(NoInstance::Retired) => tokio::task::yield_now().await,
+                Err(NoInstance::Busy) => tokio::time::sleep(ROOM_PAUSE).await,
+            }
+        }
+    }
+
     async fn lease(&self, version: &Version, deadline: Instant) -> Result<Lease, CallError> {
         let started = Instant::now();
         let lease = version.pool.acquire(deadline).await;
         let context = version.pool.blueprint().context();
         context.metrics.queue_wait(&self.name, version.number, started.elapsed());
         lease.map_err(|error| match error {
-            NoInstance::Busy => CallError::busy(),
+            NoInstance::Busy | NoInstance::Retired => CallError::busy(),
             NoInstance::Failed(failure) => {
                 self.report(version, None, None, &failure);
                 self.note_failure();

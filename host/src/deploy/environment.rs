@@ -99,6 +99,7 @@ impl Environment {
             journal: self.journal.clone(),
             metrics: self.metrics.clone(),
             memory: self.opened.memory.lock().await.entry(name).or_default().clone(),
+            told: Default::default(),
         })
     }
 

@@ -231,6 +231,18 @@ impl Deployer {
         }
     }
 
+    /// Removes the files of components that are no service's version: refused ones, and those too old to be kept.
+    ///
+    /// # Errors
+    ///
+    /// When the histories cannot be read.
+    pub async fn sweep(&self) -> Result<(), DeployError> {
+        let _one_at_a_time = self.changes.lock().await;
+        let kept = self.versions.sweep().await?;
+        self.runtime.sweep(kept).await;
+        Ok(())
+    }
+
     /// Deploys the file unless what it holds was seen before.
     async fn deploy_file(
         &self,

@@ -1,6 +1,6 @@
 //! The history of versions of each service, which one is active, and their components on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backends::key_value::{KeyValue, KeyValueError};
 use crate::names::{ServiceName, VersionNumber};
-use crate::runtime::compile::write_whole;
+use crate::runtime::compile::{remove_others, write_whole};
 use crate::runtime::digest::Digest;
 
 /// Versions kept of each service: rollback reaches this far.
@@ -17,6 +17,9 @@ const VERSIONS_KEPT: usize = 20;
 
 /// The bucket of the host's own store in which histories lie.
 const BUCKET: &str = "versions";
+
+/// Histories read at once while sweeping.
+const HISTORIES_PER_PAGE: usize = 100;
 
 /// One version of a service: one component, known by its digest, immutable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -212,6 +215,34 @@ impl VersionStore {
             true => Ok(bytes.into()),
             false => Err(HistoryError::Changed(path, found)),
         }
+    }
+
+    /// Removes components that no history knows; answers the digests of those that stay.
+    ///
+    /// # Errors
+    ///
+    /// When the histories cannot be read.
+    pub async fn sweep(&self) -> Result<HashSet<Digest>, HistoryError> {
+        let (mut kept, mut after) = (HashSet::new(), None);
+        let mut folders = Vec::new();
+        loop {
+            let (names, next) = self.store.list_keys(BUCKET, after, HISTORIES_PER_PAGE).await?;
+            for name in names {
+                let Ok(service) = name.parse::<ServiceName>() else { continue };
+                let history = self.history(&service).await?;
+                let digests: HashSet<_> = history.versions.iter().map(|version| version.digest).collect();
+                kept.extend(&digests);
+                folders.push((self.folder.join(service.as_str()), digests));
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+        let remove = move || folders.iter().for_each(|(folder, digests)| remove_others(folder, digests));
+        let removed = tokio::task::spawn_blocking(remove).await;
+        removed.map_err(|error| HistoryError::Component(self.folder.clone(), io::Error::other(error)))?;
+        Ok(kept)
     }
 
     fn path(&self, service: &ServiceName, digest: &Digest) -> PathBuf {

@@ -101,6 +101,11 @@ impl InstanceContext {
         self.service.denied(right, self.speaker(), message);
     }
 
+    /// The same, told once for a version.
+    pub fn denied_once(&self, right: &'static str, message: &str) {
+        self.service.denied_once(right, self.speaker(), message);
+    }
+
     fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Call>>> {
         self.call.lock().unwrap_or_else(PoisonError::into_inner)
     }

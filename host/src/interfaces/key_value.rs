@@ -64,7 +64,7 @@ impl Bucket {
 }
 
 macro_rules! store {
-    ($draft:ident, $cursor:ty, $to_after:expr, $to_cursor:expr) => {
+    ($draft:ident, $cursor:ty, $page:expr, $pair:ty, $to_pair:expr) => {
         impl $draft::store::Host for GuestState {
             async fn open(
                 &mut self,
@@ -121,15 +121,43 @@ macro_rules! store {
                 cursor: Option<$cursor>,
             ) -> wasmtime::Result<Result<$draft::store::KeyResponse, $draft::store::Error>> {
                 let Bucket { name, store } = self.bucket(&this)?;
-                let page = $to_after(&store, &name, cursor).await;
-                Ok(page
-                    .map(|(keys, cursor)| $draft::store::KeyResponse { keys, cursor: $to_cursor(cursor) })
-                    .map_err(Into::into))
+                let page = $page(&store, &name, cursor).await;
+                Ok(page.map(|(keys, cursor)| $draft::store::KeyResponse { keys, cursor }).map_err(Into::into))
             }
 
             async fn drop(&mut self, this: Resource<Bucket>) -> wasmtime::Result<()> {
                 self.table.delete(this)?;
                 Ok(())
+            }
+        }
+
+        impl $draft::batch::Host for GuestState {
+            async fn get_many(
+                &mut self,
+                bucket: Resource<Bucket>,
+                keys: Vec<String>,
+            ) -> wasmtime::Result<Result<Vec<$pair>, $draft::store::Error>> {
+                let Bucket { name, store } = self.bucket(&bucket)?;
+                let values = store.get_many(&name, keys).await;
+                Ok(values.map(|values| values.into_iter().map($to_pair).collect()).map_err(Into::into))
+            }
+
+            async fn set_many(
+                &mut self,
+                bucket: Resource<Bucket>,
+                key_values: Vec<(String, Vec<u8>)>,
+            ) -> wasmtime::Result<Result<(), $draft::store::Error>> {
+                let Bucket { name, store } = self.bucket(&bucket)?;
+                Ok(store.set_many(&name, key_values).await.map_err(Into::into))
+            }
+
+            async fn delete_many(
+                &mut self,
+                bucket: Resource<Bucket>,
+                keys: Vec<String>,
+            ) -> wasmtime::Result<Result<(), $draft::store::Error>> {
+                let Bucket { name, store } = self.bucket(&bucket)?;
+                Ok(store.delete_many(&name, keys).await.map_err(Into::into))
             }
         }
 
@@ -141,8 +169,11 @@ macro_rules! store {
     };
 }
 
-store!(draft, u64, page_by_number, std::convert::identity);
-store!(draft2, String, page_by_key, std::convert::identity);
+/// A key and its value, which may be missing, as the store answers them.
+type Found = (String, Option<Vec<u8>>);
+
+store!(draft, u64, page_by_number, Option<(String, Vec<u8>)>, |(key, value): Found| Some((key, value?)));
+store!(draft2, String, page_by_key, Found, std::convert::identity);
 
 /// The second draft's cursor is the last key of the page before.
 async fn page_by_key(
@@ -245,65 +276,5 @@ impl draft2::atomics::HostCas for GuestState {
     async fn drop(&mut self, this: Resource<Cas>) -> wasmtime::Result<()> {
         self.table.delete(this)?;
         Ok(())
-    }
-}
-
-impl draft::batch::Host for GuestState {
-    async fn get_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> wasmtime::Result<Result<Vec<Option<(String, Vec<u8>)>>, draft::store::Error>> {
-        let Bucket { name, store } = self.bucket(&bucket)?;
-        let values = store.get_many(&name, keys).await;
-        let pair = |(key, value): (String, Option<Vec<u8>>)| value.map(|value| (key, value));
-        Ok(values.map(|values| values.into_iter().map(pair).collect()).map_err(Into::into))
-    }
-
-    async fn set_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        key_values: Vec<(String, Vec<u8>)>,
-    ) -> wasmtime::Result<Result<(), draft::store::Error>> {
-        let Bucket { name, store } = self.bucket(&bucket)?;
-        Ok(store.set_many(&name, key_values).await.map_err(Into::into))
-    }
-
-    async fn delete_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> wasmtime::Result<Result<(), draft::store::Error>> {
-        let Bucket { name, store } = self.bucket(&bucket)?;
-        Ok(store.delete_many(&name, keys).await.map_err(Into::into))
-    }
-}
-
-impl draft2::batch::Host for GuestState {
-    async fn get_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> wasmtime::Result<Result<Vec<(String, Option<Vec<u8>>)>, draft2::store::Error>> {
-        let Bucket { name, store } = self.bucket(&bucket)?;
-        Ok(store.get_many(&name, keys).await.map_err(Into::into))
-    }
-
-    async fn set_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        key_values: Vec<(String, Vec<u8>)>,
-    ) -> wasmtime::Result<Result<(), draft2::store::Error>> {
-        let Bucket { name, store } = self.bucket(&bucket)?;
-        Ok(store.set_many(&name, key_values).await.map_err(Into::into))
-    }
-
-    async fn delete_many(
-        &mut self,
-        bucket: Resource<Bucket>,
-        keys: Vec<String>,
-    ) -> wasmtime::Result<Result<(), draft2::store::Error>> {
-        let Bucket { name, store } = self.bucket(&bucket)?;
-        Ok(store.delete_many(&name, keys).await.map_err(Into::into))
     }
 }

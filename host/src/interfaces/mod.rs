@@ -25,6 +25,8 @@ pub mod settings;
 pub mod logging;
 
 use wasmtime::component::{HasSelf, Linker};
+use wasmtime_wasi::p2::bindings::cli::environment;
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 
 use crate::interfaces::bindings::{hostel, wasi as standard};
 use crate::interfaces::guest::GuestState;
@@ -37,6 +39,11 @@ use crate::interfaces::guest::GuestState;
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    // Files and environment are empty in wasmtime-wasi too, but there nobody hears that they were asked for.
+    linker.allow_shadowing(true);
+    preopens::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
+    environment::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
+    linker.allow_shadowing(false);
     macro_rules! add {
         ($($interface:path),* $(,)?) => {$({
             use $interface as interface;

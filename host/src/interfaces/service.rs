@@ -1,7 +1,8 @@
 //! What all instances of one version of a service share: its grants and the back ends behind them.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::backends::database::Database;
 use crate::backends::key_value::KeyValue;
@@ -15,7 +16,6 @@ use crate::telemetry::journal::{Journal, Level, Speaker, Stream};
 use crate::telemetry::metrics::Metrics;
 
 /// One version of a service as its instances see it.
-#[derive(Clone)]
 pub struct ServiceContext {
     /// Name, domain, grants and limits.
     pub config: Arc<ServiceConfig>,
@@ -43,6 +43,8 @@ pub struct ServiceContext {
     pub metrics: Arc<Metrics>,
     /// What all instances of the service hold.
     pub memory: Arc<MemoryBudget>,
+    /// The rights whose refusal was told once and need not be told again.
+    pub told: Mutex<HashSet<&'static str>>,
 }
 
 /// The memory of all instances of one service, over all its versions.
@@ -74,5 +76,12 @@ impl ServiceContext {
     pub fn denied(&self, right: &'static str, speaker: Speaker, message: &str) {
         self.metrics.denial(&self.config.name, right);
         self.journal.write(Level::Warn, Stream::Host, speaker, message);
+    }
+
+    /// The same, but only the first time: some tool chains ask for everything at every start.
+    pub fn denied_once(&self, right: &'static str, speaker: Speaker, message: &str) {
+        if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(right) {
+            self.denied(right, speaker, message);
+        }
     }
 }

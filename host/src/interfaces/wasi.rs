@@ -6,10 +6,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
+use wasmtime::component::Resource;
 use wasmtime_wasi::WasiCtx;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::bindings::cli::environment;
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
+use wasmtime_wasi::p2::bindings::filesystem::types::Descriptor;
 
-use crate::interfaces::guest::InstanceContext;
+use crate::interfaces::guest::{GuestState, InstanceContext};
 use crate::telemetry::journal::{Level, Stream};
 
 /// Random bytes that a guest may ask for at once.
@@ -35,6 +39,31 @@ pub fn context(this: &Arc<InstanceContext>) -> WasiCtx {
             Box::pin(async { false })
         })
         .build()
+}
+
+impl preopens::Host for GuestState {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Resource<Descriptor>, String)>> {
+        let remedy = "a service keeps what it must remember in its database or its buckets";
+        self.this.denied_once("files", &format!("access to files was refused: {remedy}"));
+        Ok(Vec::new())
+    }
+}
+
+impl environment::Host for GuestState {
+    fn get_environment(&mut self) -> wasmtime::Result<Vec<(String, String)>> {
+        let remedy = "a service reads its settings from `config` and `secrets`";
+        self.this
+            .denied_once("environment", &format!("access to environment variables was refused: {remedy}"));
+        Ok(Vec::new())
+    }
+
+    fn get_arguments(&mut self) -> wasmtime::Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn initial_cwd(&mut self) -> wasmtime::Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// Standard output or error of one instance: each line becomes a line of the journal.

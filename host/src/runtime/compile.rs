@@ -1,5 +1,6 @@
 //! Component bytes -> machine code, cached on disk by digest and engine.
 
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -66,6 +67,16 @@ impl CompileCache {
         Ok(Compiled { component, compile_time: Some(started.elapsed()) })
     }
 
+    /// Removes the code of all components but these, and that of other engines.
+    pub fn sweep(&self, kept: &HashSet<Digest>) {
+        remove_others(&self.folder, kept);
+        let engines = self.folder.parent().and_then(|folder| fs::read_dir(folder).ok());
+        let others = engines.into_iter().flatten().flatten().map(|entry| entry.path());
+        others.filter(|path| *path != self.folder && path.is_dir()).for_each(|path| {
+            let _ = fs::remove_dir_all(path);
+        });
+    }
+
     /// Machine code from the cache, if it is there and whole; what is not is removed.
     #[allow(
         unsafe_code,
@@ -115,6 +126,18 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     match path.parent() {
         Some(folder) => fs::File::open(folder)?.sync_all(),
         None => Ok(()),
+    }
+}
+
+/// Removes the files of a folder whose names do not begin with one of these digests. What cannot be removed costs
+/// space only.
+pub fn remove_others(folder: &Path, kept: &HashSet<Digest>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let digest = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+        if digest.is_none_or(|digest| !kept.contains(&digest)) {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 

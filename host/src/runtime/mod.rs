@@ -14,6 +14,7 @@ pub mod instance;
 pub mod response;
 pub mod failure;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -79,6 +80,13 @@ impl Runtime {
             Ok(Err(error)) => Err(ComponentError::Malformed(format!("{error:#}"))),
             Err(error) => Err(ComponentError::Interrupted(error.to_string())),
         }
+    }
+
+    /// Removes machine code of all components but these.
+    pub async fn sweep(&self, kept: HashSet<Digest>) {
+        let cache = self.cache.clone();
+        // Code that stays costs space only.
+        let _ = tokio::task::spawn_blocking(move || cache.sweep(&kept)).await;
     }
 
     /// Checks imports and exports against the grants, and links the component.

@@ -55,4 +55,5 @@ fn routes() -> Router {
         .get("/{prefix}/once", transactions::once)
         .get("/{prefix}/notes", transactions::notes)
         .get("/{prefix}/deliveries", messages::deliveries)
+        .get("/{prefix}/ask", messages::ask)
 }
