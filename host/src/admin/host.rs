@@ -42,7 +42,7 @@ pub async fn ready(State(control): State<Arc<Control>>) -> Response {
 /// Every metric, in Prometheus text.
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String)))]
 pub async fn metrics(State(control): State<Arc<Control>>) -> Result<Response, Problem> {
-    let metrics = &control.environment.metrics;
+    let metrics = &control.environment.host.metrics;
     control.balancer.look_after();
     for (domain, broker) in control.environment.brokers().await {
         for status in broker.status().await.unwrap_or_default() {

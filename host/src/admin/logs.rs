@@ -37,7 +37,7 @@ pub async fn show(
     Query(query): Query<LogQuery>,
 ) -> Result<Response, Problem> {
     let config = control.service(&service)?;
-    let (lines, follower) = control.environment.journal.follow(&config.name);
+    let (lines, follower) = control.environment.host.journal.follow(&config.name);
     let skipped = lines.len().saturating_sub(query.lines.unwrap_or(usize::MAX));
     let kept = stream::iter(lines.into_iter().skip(skipped));
     let body = match query.follow {

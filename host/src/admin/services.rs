@@ -47,7 +47,7 @@ pub struct Rollback {
 /// Every service.
 #[utoipa::path(get, path = "/services", responses((status = 200, body = [ServiceRecord])), security(("token" = [])))]
 pub async fn list(State(control): State<Arc<Control>>) -> Json<Vec<ServiceRecord>> {
-    Json(control.environment.registry.services())
+    Json(control.environment.host.registry.services())
 }
 
 /// One service.
@@ -58,7 +58,7 @@ pub async fn show(
     Path(service): Path<String>,
 ) -> Result<Json<ServiceRecord>, Problem> {
     let config = control.service(&service)?;
-    let record = control.environment.registry.lookup(config.name.as_str());
+    let record = control.environment.host.registry.lookup(config.name.as_str());
     record.map(Json).ok_or_else(|| Problem::not_found(format!("{service} is not in the registry")))
 }
 

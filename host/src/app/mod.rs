@@ -31,6 +31,7 @@ use crate::deploy::environment::{Environment, Opened};
 use crate::deploy::versions::VersionStore;
 use crate::gateway::Gateway;
 use crate::interfaces::http_client::HttpClient;
+use crate::interfaces::service::HostContext;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
 use crate::telemetry::journal::Journal;
@@ -103,10 +104,19 @@ impl App {
 }
 
 fn environment(config: &Config, metrics: Arc<Metrics>, admin: SocketAddr) -> (Environment, Balancer) {
-    let host: Arc<str> = host_name().into();
+    let name: Arc<str> = host_name().into();
     let registry = Arc::new(Registry::default());
-    let balancer = Balancer::new(registry.clone(), metrics.clone(), host.clone());
+    let balancer = Balancer::new(registry.clone(), metrics.clone(), name.clone());
     let forbidden = Arc::new(HashSet::from([admin]));
+    let host = HostContext {
+        name,
+        registry,
+        siblings: Arc::new(balancer.clone()),
+        http: HttpClient::new(forbidden.clone()),
+        forbidden,
+        journal: Arc::new(Journal::default()),
+        metrics,
+    };
     let environment = Environment {
         storage: config.storage.path.clone(),
         messaging: MessagingSettings {
@@ -116,13 +126,7 @@ fn environment(config: &Config, metrics: Arc<Metrics>, admin: SocketAddr) -> (En
             backoff_max: config.messaging.backoff_max,
             ..MessagingSettings::default()
         },
-        host,
-        registry,
-        siblings: Arc::new(balancer.clone()),
-        http: HttpClient::new(forbidden.clone()),
-        forbidden,
-        journal: Arc::new(Journal::default()),
-        metrics,
+        host: Arc::new(host),
         opened: Opened::default(),
     };
     (environment, balancer)

@@ -23,10 +23,10 @@ pub fn enter_all(control: &Control, config: &Config) {
 
 /// Enters one service.
 pub fn enter(control: &Control, config: &Arc<ServiceConfig>) {
-    let registry = &control.environment.registry;
+    let registry = &control.environment.host.registry;
     match &config.source {
         Source::Upstreams(uris) => {
-            let upstream = Upstream::new(uris, control.environment.http.clone());
+            let upstream = Upstream::new(uris, control.environment.host.http.clone());
             registry.announce(&config.name, &config.domain, None, upstream.endpoints());
             control.balancer.insert(&config.name, Target::External(Arc::new(upstream)));
         }

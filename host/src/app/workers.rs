@@ -60,7 +60,7 @@ impl Workers {
                 name: config.name.clone(),
                 service: service.clone(),
                 consumer: broker.consume(&config.name),
-                metrics: environment.metrics.clone(),
+                metrics: environment.host.metrics.clone(),
             };
             workers.tasks.spawn(subscription.run(workers.stop.clone()));
         }

@@ -36,7 +36,7 @@ pub async fn probe(service: &Arc<Service>) {
     let context = blueprint.context();
     if let (Err(reason), false) = (&verdict, service.is_unfit()) {
         let speaker = Speaker::version(&context.config.name, version.number);
-        context.journal.write(
+        context.host.journal.write(
             Level::Error,
             Stream::Host,
             speaker,

@@ -154,7 +154,7 @@ impl Balancer {
         self.metrics.pool(name, version.number, size.all, size.busy, size.waiting);
         let context = version.pool.blueprint().context();
         self.metrics.memory(name, context.memory.used());
-        self.metrics.log_lines_dropped(name, context.journal.dropped(name));
+        self.metrics.log_lines_dropped(name, context.host.journal.dropped(name));
         let health =
             if service.is_failing() || service.is_unfit() { Health::Unhealthy } else { Health::Healthy };
         let instances = u32::try_from(size.all).unwrap_or(u32::MAX);

@@ -178,7 +178,7 @@ impl Service {
         let started = Instant::now();
         let lease = version.pool.acquire(deadline).await;
         let context = version.pool.blueprint().context();
-        context.metrics.queue_wait(&self.name, version.number, started.elapsed());
+        context.host.metrics.queue_wait(&self.name, version.number, started.elapsed());
         lease.map_err(|error| match error {
             NoInstance::Busy | NoInstance::Retired => CallError::busy(),
             NoInstance::Failed(failure) => {
@@ -215,14 +215,14 @@ impl Service {
         failure: &GuestFailure,
     ) {
         let context = version.pool.blueprint().context();
-        context.metrics.failure(&self.name, version.number, failure.reason());
+        context.host.metrics.failure(&self.name, version.number, failure.reason());
         let speaker = Speaker {
             instance: instance.cloned(),
             request: call.map(|call| call.request.clone()),
             trace: call.map(|call| call.trace.trace_text().into()),
             ..Speaker::version(&self.name, version.number)
         };
-        context.journal.write(Level::Error, Stream::Host, speaker, &failure.story());
+        context.host.journal.write(Level::Error, Stream::Host, speaker, &failure.story());
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

@@ -32,7 +32,7 @@ pub async fn run(path: &Path, build_all: bool, json: bool) -> anyhow::Result<()>
         true => output::json(&serde_json::json!({
             "gateway": shown.gateway,
             "admin": shown.admin,
-            "services": running.control().environment.registry.services(),
+            "services": running.control().environment.host.registry.services(),
             "failures": failures,
         }))?,
         false => show(running.control(), &failures, &shown, started),
@@ -46,7 +46,7 @@ struct Shown {
 }
 
 fn show(control: &Control, failures: &[Failure], shown: &Shown, started: Instant) {
-    let rows = control.environment.registry.services().into_iter().map(|service| {
+    let rows = control.environment.host.registry.services().into_iter().map(|service| {
         let failed = failures.iter().any(|(name, _)| *name == service.name);
         let state = match (failed, service.version) {
             (true, _) => "failed".to_owned(),

@@ -10,13 +10,8 @@ use crate::backends::database::{Database, DatabaseError};
 use crate::backends::key_value::{KeyValue, KeyValueError};
 use crate::backends::messaging::{Broker, MessagingError, MessagingSettings};
 use crate::config::ServiceConfig;
-use crate::interfaces::http_client::{Forbidden, HttpClient};
-use crate::interfaces::service::{MemoryBudget, ServiceContext};
-use crate::interfaces::siblings::Siblings;
+use crate::interfaces::service::{HostContext, MemoryBudget, ServiceContext};
 use crate::names::{DomainName, ServiceName, VersionNumber};
-use crate::registry::Registry;
-use crate::telemetry::journal::Journal;
-use crate::telemetry::metrics::Metrics;
 
 /// What every service of this host shares.
 pub struct Environment {
@@ -24,20 +19,8 @@ pub struct Environment {
     pub storage: PathBuf,
     /// How brokers behave.
     pub messaging: MessagingSettings,
-    /// The name of this host.
-    pub host: Arc<str>,
-    /// Which services exist.
-    pub registry: Arc<Registry>,
-    /// How services call each other.
-    pub siblings: Arc<dyn Siblings>,
-    /// How services call outside hosts.
-    pub http: HttpClient,
-    /// The host's own listeners, which no guest may reach.
-    pub forbidden: Forbidden,
-    /// The lines of services.
-    pub journal: Arc<Journal>,
-    /// What is counted.
-    pub metrics: Arc<Metrics>,
+    /// The host that services run on.
+    pub host: Arc<HostContext>,
     /// The back ends that are open.
     pub opened: Opened,
 }
@@ -92,12 +75,6 @@ impl Environment {
             host: self.host.clone(),
             database,
             buckets,
-            registry: self.registry.clone(),
-            siblings: self.siblings.clone(),
-            http: self.http.clone(),
-            forbidden: self.forbidden.clone(),
-            journal: self.journal.clone(),
-            metrics: self.metrics.clone(),
             memory: self.opened.memory.lock().await.entry(name).or_default().clone(),
             told: Default::default(),
         })

@@ -113,7 +113,7 @@ impl Deployer {
         let name = &config.name;
         refuse_external(config)?;
         let result = self.try_deploy(config, bytes, source).await;
-        self.environment.metrics.deploy(name, result.is_ok());
+        self.environment.host.metrics.deploy(name, result.is_ok());
         match &result {
             Ok(deployed) if deployed.changed => {
                 let number = deployed.version.number;
@@ -351,11 +351,11 @@ impl Deployer {
     fn announce(&self, config: &ServiceConfig, version: Option<VersionNumber>) {
         let health = if version.is_some() { Health::Healthy } else { Health::Absent };
         let endpoint = self.balancer.endpoint(health);
-        self.environment.registry.announce(&config.name, &config.domain, version, vec![endpoint]);
+        self.environment.host.registry.announce(&config.name, &config.domain, version, vec![endpoint]);
     }
 
     fn note(&self, level: Level, speaker: Speaker, message: &str) {
-        self.environment.journal.write(level, Stream::Host, speaker, message);
+        self.environment.host.journal.write(level, Stream::Host, speaker, message);
     }
 }
 

@@ -117,7 +117,7 @@ impl database::HostTransaction for GuestState {
         let result = transaction.publish(&topic, Message::from(message)).await;
         slot.put_back(transaction);
         if result.is_ok() {
-            self.service().metrics.published(&self.service().config.name, self.service().version);
+            self.service().host.metrics.published(&self.service().config.name, self.service().version);
         }
         Ok(result.map_err(Error::from))
     }
@@ -267,7 +267,7 @@ impl InstanceContext {
     ) -> Result<T, Error> {
         let service = &self.service;
         let name = &service.config.name;
-        service.metrics.database(name, service.version, operation, result.is_ok(), started.elapsed());
+        service.host.metrics.database(name, service.version, operation, result.is_ok(), started.elapsed());
         if let Err(Error::Denied(reason)) = &result {
             self.denied("database", reason);
         }

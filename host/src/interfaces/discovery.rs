@@ -12,16 +12,16 @@ impl discovery::Host for GuestState {
             domain: service.config.domain.to_string(),
             version: service.version.0,
             instance: self.this.name.to_string(),
-            host: service.host.to_string(),
+            host: service.host.name.to_string(),
         })
     }
 
     async fn services(&mut self) -> wasmtime::Result<Vec<Service>> {
-        Ok(self.service().registry.services().into_iter().map(Service::from).collect())
+        Ok(self.service().host.registry.services().into_iter().map(Service::from).collect())
     }
 
     async fn lookup(&mut self, name: String) -> wasmtime::Result<Option<Service>> {
-        Ok(self.service().registry.lookup(&name).map(Service::from))
+        Ok(self.service().host.registry.lookup(&name).map(Service::from))
     }
 
     async fn set_attribute(
@@ -33,7 +33,7 @@ impl discovery::Host for GuestState {
             return Ok(Err("attributes can be set only while a request or message is handled".into()));
         }
         let service = self.service();
-        let set = service.registry.set_attribute(&service.config.name, name, value);
+        let set = service.host.registry.set_attribute(&service.config.name, name, value);
         Ok(set.map_err(|error| error.to_string()))
     }
 }

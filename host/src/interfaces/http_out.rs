@@ -69,7 +69,7 @@ impl Outbound {
         }
         let scheme = uri.scheme_str().unwrap_or("https");
         let port = uri.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
-        if is_forbidden(&self.this.service.forbidden, host, port) {
+        if is_forbidden(&self.this.service.host.forbidden, host, port) {
             return Err(self.deny("fetches", &format!("the request to {host}:{port}"), "nothing grants it"));
         }
         if !config.grants.fetches.iter().any(|origin| origin.allows(scheme, host, port)) {
@@ -113,7 +113,7 @@ impl WasiHttpHooks for Outbound {
                 Box::new(async move { Ok((sent.await?, nothing_more())) })
             }
             Destination::Outside => {
-                let client = self.this.service.http.clone();
+                let client = self.this.service.host.http.clone();
                 let limit = first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
                 Box::new(async move { Ok((to_outside(client, request, limit).await?, nothing_more())) })
             }
@@ -148,7 +148,7 @@ impl Outbound {
             deadline,
             depth: call.depth + 1,
         };
-        let siblings = self.this.service.siblings.clone();
+        let siblings = self.this.service.host.siblings.clone();
         async move {
             if sibling.depth > CALL_DEPTH_MAX {
                 return Err(Error::LoopDetected);

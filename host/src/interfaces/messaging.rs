@@ -27,7 +27,7 @@ impl messaging::Host for GuestState {
         let service = self.service();
         let published = service.broker.publish(&service.config.name, &topic, Message::from(message)).await;
         if published.is_ok() {
-            service.metrics.published(&service.config.name, service.version);
+            service.host.metrics.published(&service.config.name, service.version);
         }
         Ok(published.map_err(Error::from))
     }

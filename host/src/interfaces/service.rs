@@ -15,32 +15,38 @@ use crate::registry::Registry;
 use crate::telemetry::journal::{Journal, Level, Speaker, Stream};
 use crate::telemetry::metrics::Metrics;
 
+/// What every service of this host shares.
+pub struct HostContext {
+    /// The name of this host.
+    pub name: Arc<str>,
+    /// Which services exist.
+    pub registry: Arc<Registry>,
+    /// How services call each other.
+    pub siblings: Arc<dyn Siblings>,
+    /// How services call outside hosts.
+    pub http: HttpClient,
+    /// The host's own listeners, which no guest may reach.
+    pub forbidden: Forbidden,
+    /// The lines of services.
+    pub journal: Arc<Journal>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
 /// One version of a service as its instances see it.
 pub struct ServiceContext {
     /// Name, domain, grants and limits.
     pub config: Arc<ServiceConfig>,
     /// Which version runs here.
     pub version: VersionNumber,
-    /// The name of this host.
-    pub host: Arc<str>,
+    /// The host that it runs on.
+    pub host: Arc<HostContext>,
     /// The service's database, when it has one.
     pub database: Option<Database>,
     /// The broker of its domain.
     pub broker: Broker,
     /// Its buckets, when it has some.
     pub buckets: Option<KeyValue>,
-    /// The registry of the host.
-    pub registry: Arc<Registry>,
-    /// How to call other services.
-    pub siblings: Arc<dyn Siblings>,
-    /// How to call outside hosts.
-    pub http: HttpClient,
-    /// The host's own listeners that no guest may reach.
-    pub forbidden: Forbidden,
-    /// Where its lines go.
-    pub journal: Arc<Journal>,
-    /// Where its doings are counted.
-    pub metrics: Arc<Metrics>,
     /// What all instances of the service hold.
     pub memory: Arc<MemoryBudget>,
     /// The rights whose refusal was told once and need not be told again.
@@ -74,8 +80,8 @@ impl MemoryBudget {
 impl ServiceContext {
     /// Logs and counts that the service tried what it was not granted.
     pub fn denied(&self, right: &'static str, speaker: Speaker, message: &str) {
-        self.metrics.denial(&self.config.name, right);
-        self.journal.write(Level::Warn, Stream::Host, speaker, message);
+        self.host.metrics.denial(&self.config.name, right);
+        self.host.journal.write(Level::Warn, Stream::Host, speaker, message);
     }
 
     /// The same, but only the first time: some tool chains ask for everything at every start.

@@ -95,7 +95,7 @@ impl Lines {
     fn write_line(&self, line: &[u8]) {
         let Output { this, stream } = &self.output;
         let level = if *stream == Stream::Stderr { Level::Warn } else { Level::Info };
-        this.service.journal.write(level, *stream, this.speaker(), &String::from_utf8_lossy(line));
+        this.service.host.journal.write(level, *stream, this.speaker(), &String::from_utf8_lossy(line));
     }
 }
 

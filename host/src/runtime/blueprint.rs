@@ -97,7 +97,7 @@ impl Blueprint {
             Ok(Err(error)) => return Err(GuestFailure::of(error, store.data_mut().memory.take_hit())),
             Err(_) => return Err(GuestFailure::Timeout("time")),
         };
-        service.metrics.instance_made(&service.config.name, service.version);
+        service.host.metrics.instance_made(&service.config.name, service.version);
         Instance::new(self.engine.clone(), &self.exports, store, instance)
     }
 }
