@@ -135,7 +135,8 @@ impl Host {
 
     /// The address of the gateway.
     pub fn gateway_address(&self) -> SocketAddr {
-        self.gateway().trim_start_matches("http://").parse().unwrap()
+        let url = self.gateway();
+        url.trim_start_matches("http://").trim_start_matches("https://").parse().unwrap()
     }
 
     /// A client of the admin API, with its token.
