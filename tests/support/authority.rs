@@ -35,7 +35,7 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// Writes such a pair as `{file}.pem` and `{file}.key`. Files that are there are replaced in one step each.
+    /// Writes such a pair as `{file}.pem` and `{file}.key`, replacing in one step each what is there.
     pub fn write(&self, folder: &Path, file: &str, common_name: &str, names: &[&str]) {
         let (certificate, key) = self.issue(common_name, names);
         for (ending, text) in [("pem", certificate), ("key", key)] {

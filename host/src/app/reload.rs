@@ -37,6 +37,8 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
         let checked = control.deployer.check_active(service).await;
         checked.map_err(|error| format!("[services.{}]: {error}", service.name))?;
     }
+    let entry = control.gateway.set_entry(&new.gateway);
+    entry.map_err(|error| format!("[gateway.tls]: {error}"))?;
     let new = Arc::new(new);
     difference.added.iter().for_each(|service| enter(control, service));
     // Routes come before services go, so that no request is sent to one that is gone.

@@ -198,7 +198,7 @@ fn renew_certificates(control: &Control, changed: &[PathBuf]) {
     if !certificates(&config).any(|file| changed.contains(&file)) {
         return;
     }
-    match control.gateway.renew_certificates(&config.gateway) {
+    match control.gateway.set_entry(&config.gateway) {
         Ok(()) => tracing::info!("the certificates were read again"),
         Err(error) => tracing::error!(%error, "the certificates stay as they were"),
     }

@@ -36,8 +36,8 @@ pub fn is_trusted(proxies: &[IpNet], address: IpAddr) -> bool {
     proxies.iter().any(|network| network.contains(&address))
 }
 
-/// Reads what the peer says, if it is a trusted proxy. Where it sends both forms, the older one counts, since proxies that know
-/// only that one let the other pass as the client sent it.
+/// Reads what the peer says, if it is a trusted proxy. Where it sends both forms, the older one counts, since
+/// proxies that know only that one let the other pass as the client sent it.
 pub fn read(headers: &HeaderMap, peer: &Peer) -> Told {
     match &peer.proxies {
         Some(proxies) => read_trusted(headers, peer.address, proxies),

@@ -1,11 +1,12 @@
 //! The gateway: listens for clients, finds the route of each request, and has it answered.
 //!
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
-//! `listen` accepts connections (`entry` is what they meet: `admission` counts them, `proxy_protocol` and `tls`
-//! tell the `peer`, `connection` is what lies below HTTP); `redirect` answers where only https is served;
-//! `pipeline` is the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it (`forwarded` is what proxies say); `reply` turns a
-//! refusal into a response; `access_log` writes it down.
+//! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and
+//! `tls`, with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP);
+//! `redirect` answers where only https is served; `pipeline` is the path of a request, with `context` what is
+//! known about it; `framing` and `host` check its head; `path` and `route` find its route; `limits` bounds
+//! its body; `files` or `forward` answers it, and `forwarded` is what proxies say; `reply` turns a refusal
+//! into a response; `access_log` writes it down.
 
 mod listen;
 mod entry;
@@ -76,17 +77,6 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
-/// Why a configuration cannot be taken into use.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingsError {
-    /// Its routes.
-    #[error(transparent)]
-    Routes(#[from] RouteError),
-    /// The files of its certificates.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
 impl Gateway {
     /// Binds the listeners, reads the certificates and opens the access log; requests are answered 503 until
     /// routes are set.
@@ -127,38 +117,36 @@ impl Gateway {
         self.address
     }
 
-    /// Takes routes, limits and certificates into use for the requests and connections that follow. The
-    /// addresses and the access log stay as they were bound.
+    /// Takes routes and limits of requests into use for the requests that follow. The addresses and the
+    /// access log stay as they were bound.
     ///
     /// # Errors
     ///
-    /// When two routes are equal, a pattern is none, or a certificate cannot be used; everything stays as it
-    /// was.
+    /// When two routes are equal or a pattern is none; the old routes stay.
     pub fn set_routes(
         &self,
         config: &GatewayConfig,
         routes: &[RouteConfig],
         balancer: &Balancer,
-    ) -> Result<(), SettingsError> {
-        let entry = Entry::new(config)?;
+    ) -> Result<(), RouteError> {
         let pipeline = Pipeline {
             routes: Routes::new(routes)?,
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
             requests_max: config.requests_max,
         };
-        self.shared.entry.store(Arc::new(entry));
         self.shared.pipeline.store(Some(Arc::new(pipeline)));
         self.views.store(Arc::new(routes.iter().map(RouteView::from).collect()));
         Ok(())
     }
 
-    /// Reads the certificates again; connections that are open keep theirs.
+    /// Takes limits and certificates, which are read again, into use for the connections that follow; those
+    /// that are open keep theirs.
     ///
     /// # Errors
     ///
-    /// When one cannot be used; the old ones stay.
-    pub fn renew_certificates(&self, config: &GatewayConfig) -> Result<(), TlsError> {
+    /// When a certificate cannot be used; everything stays as it was.
+    pub fn set_entry(&self, config: &GatewayConfig) -> Result<(), TlsError> {
         self.shared.entry.store(Arc::new(Entry::new(config)?));
         Ok(())
     }
