@@ -9,6 +9,8 @@ mod contracts;
 mod configuration;
 mod gateway;
 mod framing;
+mod tls;
+mod proxies;
 mod shop;
 mod crash;
 mod deploys;

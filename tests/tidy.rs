@@ -58,6 +58,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prometheus_client", &["telemetry"]),
     ("reqwest", &["cli"]),
     ("tower_http", &["gateway"]),
+    ("rustls", &["gateway"]),
+    ("tokio_rustls", &["gateway"]),
+    ("x509_parser", &["gateway"]),
+    ("ppp", &["gateway"]),
 ];
 
 #[test]

@@ -19,7 +19,7 @@
 //! | `runtime` | compile, instantiate and call components | `wasmtime` |
 //! | `balance` | services, pools of instances, circuits | |
 //! | `subscriptions` | messages into handlers | |
-//! | `gateway` | HTTP from clients | `hyper`'s server |
+//! | `gateway` | HTTP from clients | `hyper`'s server, `rustls` |
 //! | `deploy` | versions, trials, history, file watch | `notify` |
 //! | `admin` | the operators' API | `axum` |
 //! | `app` | builds, runs, reloads, stops | |

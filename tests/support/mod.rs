@@ -1,5 +1,6 @@
 //! What the tests share: a running host, a client, guests, temporary folders.
 
+pub mod authority;
 pub mod client;
 pub mod folder;
 pub mod guests;

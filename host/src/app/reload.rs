@@ -37,6 +37,8 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
         let checked = control.deployer.check_active(service).await;
         checked.map_err(|error| format!("[services.{}]: {error}", service.name))?;
     }
+    let entry = control.gateway.set_entry(&new.gateway);
+    entry.map_err(|error| format!("[gateway.tls]: {error}"))?;
     let new = Arc::new(new);
     difference.added.iter().for_each(|service| enter(control, service));
     // Routes come before services go, so that no request is sent to one that is gone.
@@ -53,6 +55,7 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
 fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), String> {
     let fixed = [
         ("gateway.listen", old.gateway.listen == new.gateway.listen),
+        ("gateway.tls.redirect", old.gateway.listener.redirect() == new.gateway.listener.redirect()),
         ("admin.listen", old.admin.listen == new.admin.listen),
         ("storage.path", old.storage == new.storage),
         ("telemetry", old.telemetry == new.telemetry),

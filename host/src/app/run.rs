@@ -117,13 +117,18 @@ async fn heard(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// The configuration file, and every component file that it names.
+/// The configuration file, and every component and certificate file that it names.
 fn watched(config: &Config) -> Vec<PathBuf> {
     let components = config.services.values().filter_map(|service| match &service.source {
         Source::Component { file, .. } => file.clone(),
         Source::Upstreams(_) => None,
     });
-    components.chain([config.file.clone()]).collect()
+    components.chain(certificates(config)).chain([config.file.clone()]).collect()
+}
+
+/// The files of certificates, and the link by which Kubernetes replaces all files of a folder at once.
+fn certificates(config: &Config) -> impl Iterator<Item = PathBuf> {
+    config.gateway.listener.files().flat_map(|file| [file.clone(), file.with_file_name("..data")])
 }
 
 /// Deploys components that change, and reloads the configuration when it changes or somebody asks.
@@ -135,7 +140,9 @@ async fn follow_files(
     stop: CancellationToken,
 ) {
     // What changed before this watch began was seen by nobody; what has not changed is not deployed again.
-    deploy_changed(&control, &watched(&control.config.load())).await;
+    let all = watched(&control.config.load());
+    deploy_changed(&control, &all).await;
+    renew_certificates(&control, &all);
     loop {
         let (mut changed, asked) = tokio::select! {
             changed = watch.changed() => (changed, None),
@@ -156,6 +163,7 @@ async fn follow_files(
             }
         }
         deploy_changed(&control, &changed).await;
+        renew_certificates(&control, &changed);
     }
 }
 
@@ -182,6 +190,17 @@ async fn deploy_changed(control: &Control, changed: &[PathBuf]) {
             // What was refused stands in the journal, with the reason.
             let _ = control.deployer.restore(service).await;
         }
+    }
+}
+
+fn renew_certificates(control: &Control, changed: &[PathBuf]) {
+    let config = control.config.load();
+    if !certificates(&config).any(|file| changed.contains(&file)) {
+        return;
+    }
+    match control.gateway.set_entry(&config.gateway) {
+        Ok(()) => tracing::info!("the certificates were read again"),
+        Err(error) => tracing::error!(%error, "the certificates stay as they were"),
     }
 }
 

@@ -22,12 +22,13 @@ pub async fn run(path: &Path, build_all: bool, json: bool) -> anyhow::Result<()>
     };
     logs::start(format, &config.telemetry.level);
     build::ensure(&config, build_all).await?;
+    let scheme = if config.gateway.listener.tls.is_some() { "https" } else { "http" };
     let app = App::build(config).await?;
     let (gateway, admin) = (app.gateway_address(), app.admin_address()?);
     let bar = spinner();
     let (running, failures) = app.start(|service| bar.set_message(format!("starting {service}"))).await?;
     bar.finish_and_clear();
-    let shown = Shown { gateway: format!("http://{gateway}"), admin: format!("http://{admin}") };
+    let shown = Shown { gateway: format!("{scheme}://{gateway}"), admin: format!("http://{admin}") };
     match json {
         true => output::json(&serde_json::json!({
             "gateway": shown.gateway,

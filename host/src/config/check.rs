@@ -27,7 +27,7 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
         );
     }
     let gateway = section::gateway(&written.gateway, folder, report);
-    let admin = section::admin(&written.admin, gateway.listen, report);
+    let admin = section::admin(&written.admin, &gateway, report);
     let storage = section::storage(&written.storage, folder, report);
     let telemetry = section::telemetry(&written.telemetry, report);
     let messaging = section::messaging(&written.messaging, report);

@@ -7,6 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::listener_file::{Http2, Tls};
+
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
 pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
 
@@ -75,6 +77,16 @@ pub struct Gateway {
     pub idle_timeout: Option<Time>,
     /// How long a client may take no byte of a response; 60s when absent.
     pub write_timeout: Option<Time>,
+    /// TLS; clear text when absent.
+    pub tls: Option<Tls>,
+    /// The limits of HTTP/2.
+    #[serde(default)]
+    pub http2: Http2,
+    /// Whether each connection begins with a header of the PROXY protocol; not when absent.
+    pub proxy_protocol: Option<bool>,
+    /// The proxies whose word about clients counts, as addresses and networks; none when absent.
+    #[schemars(extend("examples" = [["10.0.0.0/8", "::1"]]))]
+    pub trusted_proxies: Option<Vec<String>>,
 }
 
 /// The listener for operators.

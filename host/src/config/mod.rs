@@ -14,6 +14,8 @@ mod origin;
 mod secret;
 mod pattern;
 mod section;
+mod listener_file;
+mod listener;
 mod directory;
 mod grants;
 mod service;
@@ -34,6 +36,10 @@ use crate::names::ServiceName;
 
 pub use file::schema;
 pub use grants::{Grants, Subscription};
+pub use listener::{
+    CertificateConfig, ClientCaConfig, ClientCertificates, Http2Config, ListenerConfig, ProxyConfig,
+    RedirectConfig, TlsConfig, TlsVersion,
+};
 pub use locate::storage_of;
 pub use origin::Origin;
 pub use problem::{ConfigError, Problem};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::file;
 pub use super::file::LogFormat;
 use super::key::Key;
+use super::listener::{self, ListenerConfig};
 use super::report::Report;
 use super::units::{self, MIB, SIZE_BYTES_MAX};
 
@@ -56,6 +57,8 @@ pub struct GatewayConfig {
     pub idle_timeout: Duration,
     /// How long a client may take no byte of a response.
     pub write_timeout: Duration,
+    /// How they connect: TLS, proxies, HTTP/2.
+    pub listener: ListenerConfig,
 }
 
 /// The listener for operators.
@@ -132,17 +135,19 @@ pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) 
             &key.field("write-timeout"),
             report,
         ),
+        listener: listener::check(written, folder, &key, report),
     }
 }
 
-/// Checks `[admin]`, which needs a port of its own.
-pub fn admin(written: &file::Admin, gateway: SocketAddr, report: &mut Report<'_>) -> AdminConfig {
+/// Checks `[admin]`; each listener needs a port of its own.
+pub fn admin(written: &file::Admin, gateway: &GatewayConfig, report: &mut Report<'_>) -> AdminConfig {
     let key = Key::root().field("admin").field("listen");
     let listen = units::listen(written.listen.as_deref(), &key, report);
-    let is_same_address =
-        gateway.ip() == listen.ip() || gateway.ip().is_unspecified() || listen.ip().is_unspecified();
-    if listen.port() != 0 && listen.port() == gateway.port() && is_same_address {
-        report.refuse(&key, "write another port than `gateway.listen` has");
+    listener::refuse_same_port(&key, listen, (gateway.listen, "gateway.listen"), report);
+    if let Some(redirect) = gateway.listener.redirect() {
+        let key = Key::root().field("gateway").field("tls").field("redirect");
+        listener::refuse_same_port(&key, redirect.listen, (gateway.listen, "gateway.listen"), report);
+        listener::refuse_same_port(&key, redirect.listen, (listen, "admin.listen"), report);
     }
     AdminConfig { listen }
 }

@@ -60,6 +60,9 @@ pub enum Message {
 pub struct Line {
     time: jiff::Timestamp,
     client: std::net::IpAddr,
+    /// The subject of the client's certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
     method: String,
     path: String,
     protocol: String,
@@ -152,6 +155,7 @@ impl Account {
         Line {
             time: jiff::Timestamp::now(),
             client: context.client.to_canonical(),
+            certificate: context.certificate.as_ref().map(|certificate| certificate.subject.clone()),
             method: context.method.as_str().chars().take(32).collect(),
             path: cut(context.target.path()),
             protocol: format!("{:?}", context.version),
@@ -288,6 +292,7 @@ fn emit(line: &Line) {
     tracing::info!(
         target: "access",
         client = %line.client,
+        certificate = line.certificate,
         method = %line.method,
         path = %line.path,
         protocol = %line.protocol,

@@ -58,14 +58,41 @@ impl Admission {
     }
 }
 
+impl Pass {
+    /// Counts the connection for the client that a proxy named, no longer for the proxy.
+    pub fn pass_on(mut self, address: IpAddr, by_client_max: usize) -> Result<Self, Full> {
+        let client = client_of(address);
+        if client == self.client {
+            return Ok(self);
+        }
+        let admission = self.admission.clone();
+        let mut open = admission.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open.by_client.get(&client).is_some_and(|count| *count >= by_client_max) {
+            // The pass is given back next, which takes the lock again.
+            drop(open);
+            return Err(Full::Client);
+        }
+        open.forget(self.client);
+        *open.by_client.entry(client).or_default() += 1;
+        self.client = client;
+        Ok(self)
+    }
+}
+
 impl Drop for Pass {
     fn drop(&mut self) {
         let mut open = self.admission.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.all -= 1;
-        if let Some(count) = open.by_client.get_mut(&self.client) {
+        open.forget(self.client);
+    }
+}
+
+impl Open {
+    fn forget(&mut self, client: IpAddr) {
+        if let Some(count) = self.by_client.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                open.by_client.remove(&self.client);
+                self.by_client.remove(&client);
             }
         }
     }
@@ -97,5 +124,19 @@ mod tests {
         drop(first);
         let _again = admit("2001:db8::2").unwrap();
         assert_eq!(admission.open.lock().unwrap().by_client.len(), 2);
+    }
+
+    #[test]
+    fn a_connection_counts_for_the_client_that_a_proxy_names() {
+        let admission = Arc::new(Admission::default());
+        let through_proxy = || admission.admit("10.0.0.1".parse().unwrap(), 9, 9).unwrap();
+        let pass_on = |pass: Pass, address: &str| pass.pass_on(address.parse().unwrap(), 1);
+        let first = pass_on(through_proxy(), "192.0.2.1").unwrap();
+        assert_eq!(pass_on(through_proxy(), "192.0.2.1").unwrap_err(), Full::Client);
+        let _second = pass_on(through_proxy(), "192.0.2.2").unwrap();
+        drop(first);
+        let _again = pass_on(through_proxy(), "192.0.2.1").unwrap();
+        let open = admission.open.lock().unwrap();
+        assert_eq!((open.all, open.by_client.len()), (2, 2));
     }
 }

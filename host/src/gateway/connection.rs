@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// How long a closing connection listens on, so that the client reads the last response before what it
@@ -153,9 +152,10 @@ impl Drop for Busy {
     }
 }
 
-/// A TCP stream that tells its activity, gives up on clients that take nothing, and closes gently.
-pub struct Connection {
-    stream: TcpStream,
+/// A stream, encrypted or not, that tells its activity, gives up on clients that take nothing, and closes
+/// gently.
+pub struct Connection<S> {
+    stream: S,
     activity: Arc<Activity>,
     write_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -168,18 +168,18 @@ struct Lingering {
     bytes: usize,
 }
 
-impl Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Wraps an accepted stream.
-    pub fn new(stream: TcpStream, activity: Arc<Activity>, write_timeout: Duration) -> Self {
+    pub fn new(stream: S, activity: Arc<Activity>, write_timeout: Duration) -> Self {
         Self { stream, activity, write_timeout, stalled: None, read_ended: false, lingering: None }
     }
 
     /// Passes the outcome of a write on, or the end of patience.
-    fn patience(
+    fn patience<T>(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -208,7 +208,7 @@ impl Connection {
     }
 }
 
-impl AsyncRead for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -226,7 +226,7 @@ impl AsyncRead for Connection {
     }
 }
 
-impl AsyncWrite for Connection {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
@@ -248,7 +248,10 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        // TLS takes bytes into a buffer of its own; only here it shows that the client takes none of them.
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        this.patience(context, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use super::client_certificate::ClientCertificate;
+use super::forwarded;
+use super::peer::Peer;
 use super::reply;
 use super::route::Route;
 use crate::names::{RequestId, VersionNumber};
@@ -18,8 +21,18 @@ pub struct Context {
     pub request_id: Arc<str>,
     /// The trace: the caller's when it sent a valid one.
     pub trace: TraceContext,
+    /// The other end of the connection: the client, or the last proxy before the gateway.
+    pub peer: Arc<Peer>,
     /// The address of the client.
     pub client: IpAddr,
+    /// The scheme that the client used.
+    pub scheme: &'static str,
+    /// The host and port that the client asked for, as a trusted proxy told them.
+    pub asked_host: Option<HeaderValue>,
+    /// See `asked_host`.
+    pub asked_port: Option<u16>,
+    /// The client's certificate, verified.
+    pub certificate: Option<Arc<ClientCertificate>>,
     /// The method.
     pub method: Method,
     /// The target as sent.
@@ -40,13 +53,19 @@ pub struct Context {
 
 impl Context {
     /// The context of a request whose head has just come from the client.
-    pub fn begin<B>(request: &http::Request<B>, client: IpAddr) -> Self {
+    pub fn begin<B>(request: &http::Request<B>, peer: &Arc<Peer>) -> Self {
         let headers = request.headers();
         let trace = caller_trace(headers);
+        let told = forwarded::read(headers, peer);
         Self {
             request_id: RequestId::new().as_str().into(),
             trace: trace.map_or_else(TraceContext::new, |trace| trace.child()),
-            client,
+            peer: peer.clone(),
+            client: told.client,
+            scheme: told.scheme.unwrap_or_else(|| peer.scheme()),
+            asked_host: told.host,
+            asked_port: told.port,
+            certificate: peer.certificate().cloned(),
             method: request.method().clone(),
             target: request.uri().clone(),
             version: request.version(),

@@ -1,13 +1,13 @@
 //! Hands a request to a service: headers that only one hop may see are taken out, those that the host
 //! vouches for are set.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::context::{self, Context};
+use super::forwarded;
 use super::reply::Refusal;
 use super::route::Route;
 use crate::balance::{Answer, Balancer, Call, CallError};
@@ -35,7 +35,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 const ALWAYS_KEPT: [HeaderName; 4] =
     [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION];
 
-/// What proxies say about a client. No client is trusted to say it.
+/// What proxies say about a client: read before from trusted ones, said anew for the service.
 const PROXY_HEADERS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-"];
 
 /// The namespace of what the host vouches for.
@@ -87,12 +87,7 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     }
     headers.insert(TRACEPARENT, text(context.trace.to_header())?);
     headers.insert("hostel-request", text(context.request_id.to_string())?);
-    headers.insert("x-forwarded-for", text(address(context.client))?);
-    headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
-    if let Some(host) = headers.get(header::HOST).cloned() {
-        headers.insert("x-forwarded-host", host);
-    }
-    Ok(())
+    forwarded::write(headers, context)
 }
 
 /// Takes out what belongs to the connection only, and what its Connection field names.
@@ -132,10 +127,6 @@ fn strip_claims(headers: &mut HeaderMap) {
     }
 }
 
-fn address(client: IpAddr) -> String {
-    client.to_canonical().to_string()
-}
-
 fn text(value: String) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(value).map_err(|_| Refusal::Malformed("a header cannot be passed on"))
 }
@@ -151,6 +142,7 @@ pub fn service_of(route: &Arc<Route>) -> Option<&ServiceName> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::peer::Peer;
 
     fn prepared(fields: &[(&str, &str)]) -> HeaderMap {
         let mut request = http::Request::builder().uri("/");
@@ -158,7 +150,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let request = request.body(()).unwrap();
-        let context = Context::begin(&request, "192.0.2.7".parse().unwrap());
+        let peer = Peer::new("192.0.2.7".parse().unwrap(), None, &Arc::from([]));
+        let context = Context::begin(&request, &Arc::new(peer));
         let mut headers = request.into_parts().0.headers;
         prepare(&mut headers, &context).unwrap();
         headers
@@ -180,15 +173,16 @@ mod tests {
             ("host", "shop.example"),
         ]);
         let names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
-        for name in
-            ["hostel-subject", "hostel-scopes", "hostel_claims", "x_forwarded_for", "forwarded", "x-real-ip"]
-        {
+        for name in ["hostel-subject", "hostel-scopes", "hostel_claims", "x_forwarded_for", "x-real-ip"] {
             assert!(!names.contains(&name), "{name}");
         }
         assert!(!names.contains(&"x-forwarded-prefix"));
         assert_ne!(headers["hostel-request"], "mine");
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
         assert_eq!(headers["x-forwarded-host"], "shop.example");
+        assert_eq!(headers["x-forwarded-proto"], "http");
+        assert_eq!(headers["x-forwarded-port"], "80");
+        assert_eq!(headers["forwarded"], "for=192.0.2.7;proto=http;host=\"shop.example\"");
         assert_eq!(headers["hostelry"], "kept");
     }
 

@@ -31,6 +31,11 @@ pub fn comparable(host: &str) -> Cow<'_, str> {
     }
 }
 
+/// The port, when one is written.
+pub fn port(host: &str) -> Option<u16> {
+    split_port(host).and_then(|(_, port)| port?.parse().ok())
+}
+
 /// Whether two authorities name the same host and port, where no port means that of `http`.
 pub fn same(one: &str, other: &str) -> bool {
     let port = |host: &str| match split_port(host) {

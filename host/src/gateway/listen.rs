@@ -1,4 +1,4 @@
-//! The accept loop: HTTP/1.1 and HTTP/2 in clear text on one port, connection limits, graceful close.
+//! The accept loop: HTTP/1.1 and HTTP/2 on one port, through TLS or in clear text; graceful close.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,22 +20,11 @@ use tokio_util::task::TaskTracker;
 use super::Shared;
 use super::admission::{Full, Pass};
 use super::connection::{Activity, Busy, Connection};
-use super::framing;
+use super::entry::Entry;
+use super::peer::Peer;
 use super::pipeline;
-
-/// Bytes of an HTTP/1 head that are read before it is refused unseen. More than our own limits, so that
-/// a long target gets 414 and only what is far beyond gets 431; little enough for 10,000 connections.
-const HEAD_BUFFER_BYTES_MAX: usize = 96 * 1024;
-
-/// Requests at once on one HTTP/2 connection (RFC 9113, 6.5.2, asks for at least 100).
-const STREAMS_MAX: u32 = 128;
-
-/// Response bytes that are held for each HTTP/2 stream whose client does not read.
-const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
-
-/// How often an HTTP/2 client is asked whether it is still there, and how long it has for the answer.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+use super::proxy_protocol;
+use super::redirect;
 
 /// How long accepting pauses when the system has no more file descriptors: connections that end free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,11 +36,28 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(2);
 /// for (a head that begins on an idle connection) is seen soon after.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
+/// The shortest pause between two looks: the grain of the timer.
+const MOMENT: Duration = Duration::from_millis(1);
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Requests are answered, through TLS when there are certificates.
+    Serve,
+    /// Requests are sent to https at this port.
+    Redirect(u16),
+}
+
 /// Accepts connections until `shutdown`, then lets requests in flight end, at most for `drain`.
-pub async fn run(shared: Arc<Shared>, listener: TcpListener, shutdown: CancellationToken, drain: Duration) {
+pub async fn run(
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    role: Role,
+    shutdown: CancellationToken,
+    drain: Duration,
+) {
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
-    let protocol = Arc::new(protocol(shared.timeouts().idle));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -65,16 +71,12 @@ pub async fn run(shared: Arc<Shared>, listener: TcpListener, shutdown: Cancellat
                 continue;
             }
         };
-        if let Some(pass) = admit(&shared, &stream, address.ip()) {
-            let serving = Serving {
-                shared: shared.clone(),
-                protocol: protocol.clone(),
-                client: address.ip(),
-                shutdown: shutdown.clone(),
-                _pass: pass,
-            };
+        let entry = shared.entry.load_full();
+        let arrival = Arrival { shared: shared.clone(), entry, role, shutdown: shutdown.clone() };
+        if let Some(pass) = arrival.admit(&stream, address.ip()) {
             let abort = abort.clone();
-            connections.spawn(async move { abort.run_until_cancelled(serving.serve(stream)).await });
+            let serving = arrival.serve(stream, address.ip(), pass);
+            connections.spawn(async move { abort.run_until_cancelled(serving).await });
         }
     }
     // From here on the system refuses new connections.
@@ -87,34 +89,108 @@ pub async fn run(shared: Arc<Shared>, listener: TcpListener, shutdown: Cancellat
     }
 }
 
-/// One connection and what it needs.
-struct Serving {
+/// A connection that has come, and what it needs.
+struct Arrival {
     shared: Arc<Shared>,
-    protocol: Arc<auto::Builder<TokioExecutor>>,
-    client: IpAddr,
+    entry: Arc<Entry>,
+    role: Role,
     shutdown: CancellationToken,
-    _pass: Pass,
 }
 
-impl Serving {
+impl Arrival {
+    /// Lets the connection in, unless a limit is reached or it must come through a proxy and does not.
+    fn admit(&self, stream: &TcpStream, address: IpAddr) -> Option<Pass> {
+        let entry = &self.entry;
+        if entry.proxy_protocol && !entry.is_proxy(address) {
+            tracing::debug!(%address, "a connection that is not from a trusted proxy was closed");
+            return None;
+        }
+        let by_client_max = entry.connections_max_of(address);
+        match self.shared.admission.admit(address, entry.connections_max, by_client_max) {
+            Ok(pass) => {
+                // Small responses wait for nothing; without this they would wait for the client's ACK.
+                let _ = stream.set_nodelay(true);
+                Some(pass)
+            }
+            Err(full) => {
+                self.turn_away(stream, full);
+                None
+            }
+        }
+    }
+
+    /// A connection over a limit gets a short answer, as far as the system takes it at once. Through TLS it
+    /// gets none: a handshake would cost more than the request.
+    fn turn_away(&self, stream: &TcpStream, full: Full) {
+        if self.speaks_tls() {
+            return;
+        }
+        let status = match full {
+            Full::Gateway => "503 Service Unavailable",
+            Full::Client => "429 Too Many Requests",
+        };
+        let answer =
+            format!("HTTP/1.1 {status}\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let _ = stream.try_write(answer.as_bytes());
+    }
+
+    fn speaks_tls(&self) -> bool {
+        self.role == Role::Serve && self.entry.tls.is_some()
+    }
+
     /// Serves the connection to its end.
-    async fn serve(self, stream: TcpStream) {
-        let timeouts = self.shared.timeouts();
+    async fn serve(self, mut stream: TcpStream, mut address: IpAddr, mut pass: Pass) {
+        if self.entry.proxy_protocol {
+            let header = proxy_protocol::read(&mut stream);
+            let named = match tokio::time::timeout(self.entry.timeouts.header, header).await {
+                Ok(Ok(named)) => named,
+                Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection was closed"),
+                Err(_) => return tracing::debug!(%address, "a proxy sent no PROXY header in time"),
+            };
+            address = named.unwrap_or(address);
+            pass = match pass.pass_on(address, self.entry.connections_max_of(address)) {
+                Ok(pass) => pass,
+                Err(full) => return self.turn_away(&stream, full),
+            };
+        }
+        let _pass = pass;
+        let tls = self.entry.tls.as_ref().filter(|_| self.speaks_tls());
+        let Some(tls) = tls else {
+            return self.converse(stream, Peer::new(address, None, &self.entry.proxies)).await;
+        };
+        match tls.accept(stream).await {
+            Ok((stream, facts)) => {
+                self.converse(stream, Peer::new(address, Some(facts), &self.entry.proxies)).await;
+            }
+            Err(error) => tracing::debug!(%address, %error, "a TLS handshake failed"),
+        }
+    }
+
+    /// Answers requests until one of the two sides closes.
+    async fn converse<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let timeouts = self.entry.timeouts;
+        let peer = Arc::new(peer);
         let activity = Activity::new();
         let io = TokioIo::new(Connection::new(stream, activity.clone(), timeouts.write));
         let service = service_fn(|request: Request<Incoming>| {
             let shared = self.shared.clone();
             let busy = Busy::begin(&activity, &shared.in_flight, request.version());
-            let client = self.client;
+            let (peer, role) = (peer.clone(), self.role);
             async move {
                 let pipeline = shared.pipeline.load_full();
                 let (log, metrics) = (shared.access_log.clone(), shared.metrics.clone());
-                let response =
-                    pipeline::handle(pipeline.as_deref(), request, client, busy, log, metrics).await;
-                Ok::<_, Infallible>(response)
+                Ok::<_, Infallible>(match role {
+                    Role::Serve => {
+                        pipeline::handle(pipeline.as_deref(), request, &peer, busy, log, metrics).await
+                    }
+                    Role::Redirect(port) => redirect::handle(request, &peer, port, busy, log, metrics),
+                })
             }
         });
-        let mut connection = pin!(self.protocol.serve_connection(io, service));
+        let mut connection = pin!(self.entry.protocol.serve_connection(io, service));
         let mut draining = false;
         let mut closing_at: Option<Instant> = None;
         loop {
@@ -134,7 +210,7 @@ impl Serving {
                 biased;
                 result = connection.as_mut() => {
                     if let Err(error) = result {
-                        tracing::debug!(client = %self.client, error, "a connection ended early");
+                        tracing::debug!(client = %peer.address, error, "a connection ended early");
                     }
                     return;
                 }
@@ -148,30 +224,6 @@ impl Serving {
     }
 }
 
-/// The shortest pause between two looks: the grain of the timer.
-const MOMENT: Duration = Duration::from_millis(1);
-
-/// A connection over a limit gets a short answer, as far as the system takes it at once, and is closed.
-fn admit(shared: &Arc<Shared>, stream: &TcpStream, client: IpAddr) -> Option<Pass> {
-    let limits = shared.connection_limits();
-    let full = match shared.admission.admit(client, limits.all, limits.by_client) {
-        Ok(pass) => {
-            // Small responses wait for nothing; without this they would wait for the client's ACK.
-            let _ = stream.set_nodelay(true);
-            return Some(pass);
-        }
-        Err(full) => full,
-    };
-    let status = match full {
-        Full::Gateway => "503 Service Unavailable",
-        Full::Client => "429 Too Many Requests",
-    };
-    let answer =
-        format!("HTTP/1.1 {status}\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-    let _ = stream.try_write(answer.as_bytes());
-    None
-}
-
 async fn pause_after(error: &io::Error, shutdown: &CancellationToken) {
     // A client that left before it was accepted is no reason to pause.
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
@@ -179,22 +231,4 @@ async fn pause_after(error: &io::Error, shutdown: &CancellationToken) {
     }
     tracing::warn!(%error, "no connection can be accepted; raise the limit of open files if this goes on");
     shutdown.run_until_cancelled(tokio::time::sleep(ACCEPT_PAUSE)).await;
-}
-
-fn protocol(idle: Duration) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        // A second net behind `Activity`, which tells a slow head from an idle connection.
-        .header_read_timeout(idle)
-        .max_buf_size(HEAD_BUFFER_BYTES_MAX)
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(framing::HEADER_BYTES_MAX).unwrap_or(u32::MAX))
-        .max_send_buf_size(STREAM_SEND_BYTES_MAX)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    builder
 }

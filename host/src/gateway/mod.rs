@@ -1,14 +1,23 @@
 //! The gateway: listens for clients, finds the route of each request, and has it answered.
 //!
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
-//! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
-//! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
-//! refusal into a response; `access_log` writes it down.
+//! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and
+//! `tls`, with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP);
+//! `redirect` answers where only https is served; `pipeline` is the path of a request, with `context` what is
+//! known about it; `framing` and `host` check its head; `path` and `route` find its route; `limits` bounds
+//! its body; `files` or `forward` answers it, and `forwarded` is what proxies say; `reply` turns a refusal
+//! into a response; `access_log` writes it down.
 
 mod listen;
+mod entry;
 mod admission;
+mod proxy_protocol;
+mod tls;
+mod certificate;
+mod client_certificate;
+mod peer;
 mod connection;
+mod redirect;
 mod pipeline;
 mod context;
 mod framing;
@@ -18,6 +27,7 @@ mod route;
 mod limits;
 mod files;
 mod forward;
+mod forwarded;
 mod reply;
 mod access_log;
 
@@ -36,20 +46,22 @@ use tokio_util::sync::CancellationToken;
 
 use self::access_log::AccessLog;
 use self::admission::Admission;
-use self::connection::Timeouts;
+use self::entry::Entry;
+use self::listen::Role;
 use self::pipeline::Pipeline;
 use self::route::Routes;
 use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
+pub use self::certificate::TlsError;
 pub use self::route::{RouteError, RouteView};
 
 /// The listener and the current pipeline, which is swapped whole.
 pub struct Gateway {
     address: SocketAddr,
-    /// Taken by [`Gateway::run`], which closes it when it begins to drain.
-    listener: Mutex<Option<TcpListener>>,
+    /// Taken by [`Gateway::run`], which closes them when it begins to drain.
+    listeners: Mutex<Vec<(TcpListener, Role)>>,
     shared: Arc<Shared>,
     views: ArcSwap<Vec<RouteView>>,
 }
@@ -58,45 +70,39 @@ pub struct Gateway {
 struct Shared {
     /// None until the first routes are set.
     pipeline: ArcSwapOption<Pipeline>,
-    limits: ArcSwap<Limits>,
+    entry: ArcSwap<Entry>,
     admission: Arc<Admission>,
     in_flight: Arc<AtomicUsize>,
     access_log: Arc<AccessLog>,
     metrics: Arc<Metrics>,
 }
 
-/// The limits of connections; a connection keeps the times with which it began.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    connections: ConnectionLimits,
-    timeouts: Timeouts,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct ConnectionLimits {
-    all: usize,
-    by_client: usize,
-}
-
 impl Gateway {
-    /// Binds the listener and opens the access log; requests are answered 503 until routes are set.
+    /// Binds the listeners, reads the certificates and opens the access log; requests are answered 503 until
+    /// routes are set.
     ///
     /// # Errors
     ///
-    /// When the address is taken or the access log cannot be opened; the message names which.
+    /// When an address is taken, or a certificate or the access log cannot be opened; the message names
+    /// which.
     pub async fn bind(config: &GatewayConfig, metrics: Arc<Metrics>) -> io::Result<Self> {
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .map_err(|error| named(&error, &format!("the gateway cannot listen on {}", config.listen)))?;
+        let entry = Entry::new(config).map_err(io::Error::other)?;
+        let listener = listener(config.listen).await?;
+        let address = listener.local_addr()?;
+        let mut listeners = vec![(listener, Role::Serve)];
+        if let Some(redirect) = config.listener.redirect() {
+            let port = redirect.port.unwrap_or(address.port());
+            listeners.push((self::listener(redirect.listen).await?, Role::Redirect(port)));
+        }
         let access_log = AccessLog::open(config.access_log.as_deref()).await.map_err(|error| {
             named(&error, &format!("the access log {:?} cannot be opened", config.access_log))
         })?;
         Ok(Self {
-            address: listener.local_addr()?,
-            listener: Mutex::new(Some(listener)),
+            address,
+            listeners: Mutex::new(listeners),
             shared: Arc::new(Shared {
                 pipeline: ArcSwapOption::empty(),
-                limits: ArcSwap::from_pointee(Limits::of(config)),
+                entry: ArcSwap::from_pointee(entry),
                 admission: Arc::default(),
                 in_flight: Arc::default(),
                 access_log: Arc::new(access_log),
@@ -111,8 +117,8 @@ impl Gateway {
         self.address
     }
 
-    /// Takes routes and limits into use for the requests and connections that follow. The address and
-    /// the access log stay as they were bound.
+    /// Takes routes and limits of requests into use for the requests that follow. The addresses and the
+    /// access log stay as they were bound.
     ///
     /// # Errors
     ///
@@ -129,9 +135,19 @@ impl Gateway {
             body_bytes_max: config.body_bytes_max,
             requests_max: config.requests_max,
         };
-        self.shared.limits.store(Arc::new(Limits::of(config)));
         self.shared.pipeline.store(Some(Arc::new(pipeline)));
         self.views.store(Arc::new(routes.iter().map(RouteView::from).collect()));
+        Ok(())
+    }
+
+    /// Takes limits and certificates, which are read again, into use for the connections that follow; those
+    /// that are open keep theirs.
+    ///
+    /// # Errors
+    ///
+    /// When a certificate cannot be used; everything stays as it was.
+    pub fn set_entry(&self, config: &GatewayConfig) -> Result<(), TlsError> {
+        self.shared.entry.store(Arc::new(Entry::new(config)?));
         Ok(())
     }
 
@@ -143,39 +159,18 @@ impl Gateway {
     /// Serves until `shutdown`, then lets requests in flight end, at most for `drain`. Returns when all
     /// connections are closed and the access log is written. A second call returns at once.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken, drain: Duration) {
-        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(listener) = listener else {
-            return;
-        };
-        listen::run(self.shared.clone(), listener, shutdown, drain).await;
+        let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
+        let running = listeners.into_iter().map(|(listener, role)| {
+            listen::run(self.shared.clone(), listener, role, shutdown.clone(), drain)
+        });
+        futures::future::join_all(running).await;
         self.shared.access_log.flush().await;
     }
 }
 
-impl Shared {
-    fn timeouts(&self) -> Timeouts {
-        self.limits.load().timeouts
-    }
-
-    fn connection_limits(&self) -> ConnectionLimits {
-        self.limits.load().connections
-    }
-}
-
-impl Limits {
-    fn of(config: &GatewayConfig) -> Self {
-        Self {
-            connections: ConnectionLimits {
-                all: config.connections_max,
-                by_client: config.connections_per_address_max,
-            },
-            timeouts: Timeouts {
-                header: config.header_timeout,
-                idle: config.idle_timeout,
-                write: config.write_timeout,
-            },
-        }
-    }
+async fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| named(&error, &format!("the gateway cannot listen on {address}")))
 }
 
 /// The same kind of error, with words for what was tried.

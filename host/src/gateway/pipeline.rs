@@ -1,6 +1,5 @@
 //! THE path of a request: every phase, in order, in one function.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode, header};
@@ -14,6 +13,7 @@ use super::context::Context;
 use super::forward;
 use super::framing;
 use super::limits::{BodyFate, LimitedBody};
+use super::peer::Peer;
 use super::reply::{self, Refusal};
 use super::route::{Action, Routes};
 use crate::balance::Balancer;
@@ -38,17 +38,26 @@ pub struct Pipeline {
 pub async fn handle(
     pipeline: Option<&Pipeline>,
     request: http::Request<Incoming>,
-    client: IpAddr,
+    peer: &Arc<Peer>,
     busy: Busy,
     log: Arc<AccessLog>,
     metrics: Arc<Metrics>,
 ) -> http::Response<AccountedBody> {
-    let mut account = Account::open(Context::begin(&request, client), log, metrics, busy);
+    let mut account = Account::open(Context::begin(&request, peer), log, metrics, busy);
     let mut fate = None;
     let answer = match pipeline {
         Some(pipeline) => pipeline.answer(request, &mut account, &mut fate).await,
         None => Err(Refusal::Starting),
     };
+    finish(answer, account, fate)
+}
+
+/// What happens to every answer.
+pub fn finish(
+    answer: Result<Response, Refusal>,
+    mut account: Account,
+    mut fate: Option<Arc<BodyFate>>,
+) -> http::Response<AccountedBody> {
     let mut response = match answer {
         Ok(response) => response,
         Err(refusal) => {
@@ -81,6 +90,7 @@ impl Pipeline {
     ) -> Result<Response, Refusal> {
         let (mut head, incoming) = request.into_parts();
         framing::check(&mut head)?;
+        account.context.peer.check_authority(&head)?;
         if account.in_flight() > self.requests_max {
             return Err(Refusal::Overloaded);
         }

@@ -51,6 +51,8 @@ pub enum Refusal {
     BodyBroken,
     /// The request body came too slowly.
     BodyTooSlow,
+    /// The host is that of another certificate than the connection's.
+    Misdirected,
     /// More requests are in flight than allowed.
     Overloaded,
     /// The routes are not there yet.
@@ -121,6 +123,9 @@ impl Refusal {
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "body-broken", "Body broke off"),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow"),
+            Self::Misdirected => {
+                (StatusCode::MISDIRECTED_REQUEST, "misdirected-request", "Misdirected request")
+            }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::Call(error) => call_outline(error),
@@ -144,6 +149,7 @@ impl Refusal {
             Self::BodyTooLarge => "the request body is longer than this route allows",
             Self::BodyBroken => "the request body broke off or is malformed",
             Self::BodyTooSlow => "the request body came too slowly",
+            Self::Misdirected => "this host has a certificate of its own; ask on another connection",
             Self::Overloaded => "too many requests are in flight",
             Self::Starting => "the gateway has just started",
             Self::Call(error) => call_detail(error),

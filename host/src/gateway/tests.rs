@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::Target;
+use crate::config::{ListenerConfig, Target};
 use crate::registry::Registry;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
@@ -37,6 +37,7 @@ fn config() -> GatewayConfig {
         header_timeout: PATIENCE,
         idle_timeout: PATIENCE,
         write_timeout: PATIENCE,
+        listener: ListenerConfig::default(),
     }
 }
 

@@ -112,6 +112,20 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[[routes]]\npath = \"/x/{a}\"\nservice = \"a\"\n[[routes]]\npath = \"/x/{b}\"\nservice = \"a\"\n[services.a]", "9:8", "routes[1].path", "the route at line 5 takes the same requests"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nmethods = [\"GET\", \"PUT\"]\n[[routes]]\npath = \"/\"\nmethods = [\"PUT\"]\nservice = \"a\"\n[services.a]", "10:8", "routes[1].path", "line 5"),
     ("[[routes]]\npath = \"/\"\nhost = \"A.b\"\nservice = \"a\"\n[[routes]]\npath = \"/\"\nhost = \"a.B\"\nservice = \"a\"\n[services.a]", "10:8", "routes[1].path", "line 5"),
+    // Listeners.
+    ("[gateway.tls]\n[services.a]", "5:10", "gateway.tls.certificates", "add `certificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]`"),
+    ("[gateway.tls]\ncertificates = []\n[services.a]", "6:16", "gateway.tls.certificates", "name a certificate, or take"),
+    ("[gateway.tls]\ncertificates = \"shop.pem\"\n[services.a]", "6:16", "gateway.tls.certificates", "write a list of tables such as [{ certificate ="),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"shop.pem\" }]\n[services.a]", "6:17", "gateway.tls.certificates[0].key", "add `key = \"shop.key\"`"),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"none.pem\", key = \"shop.key\" }]\n[services.a]", "6:33", "gateway.tls.certificates[0].certificate", "there is no such file"),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"shop.pem\", key = \"site\" }]\n[services.a]", "6:51", "gateway.tls.certificates[0].key", "put the PEM file there"),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]\nmin-version = \"1.1\"\n[services.a]", "7:15", "gateway.tls.min-version", "1.2"),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]\nclient-certificates = \"optional\"\n[services.a]", "7:23", "gateway.tls.client-certificates", "add `client-ca = \"FILE\"`"),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]\nredirect-port = 443\n[services.a]", "7:17", "gateway.tls.redirect-port", "add `redirect = "),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]\nredirect = \"80\"\n[services.a]", "7:12", "gateway.tls.redirect", "an IP address and a port"),
+    ("[gateway.tls]\ncertificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]\nredirect = \"0.0.0.0:80\"\nredirect-port = 0\n[services.a]", "8:17", "gateway.tls.redirect-port", "from 1 to 65535"),
+    ("[gateway.http2]\nstreams-max = 0\n[services.a]", "6:15", "gateway.http2.streams-max", "from 1 to 10000"),
+    ("[gateway.http2]\nheader-list = \"1MiB\"\n[services.a]", "6:15", "gateway.http2.header-list", "from \"1KiB\" to \"64KiB\""),
     // The file as a whole.
     ("", "1:1", "", "add a service as `[services.NAME]`"),
     ("[storage]\npath = \"order.wasm\"\n[services.a]", "6:8", "storage.path", "this is a file"),
@@ -142,11 +156,39 @@ fn listeners_need_an_address_each() {
         ("listen = 1", "listen = \"[::1]:0\"", "2:10", "gateway.listen", "such as \"127.0.0.1:8080\""),
         ("listen = \"[::1]:1\"", "listen = \"[::1]:1\"", "4:10", "admin.listen", "another port"),
         ("listen = \"0.0.0.0:1\"", "listen = \"127.0.0.1:1\"", "4:10", "admin.listen", "another port"),
+        (
+            "listen = \"[::1]:1\"",
+            "listen = \"[::1]:2\"\n[gateway.tls]\n\
+             certificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]\nredirect = \"[::1]:2\"",
+            "7:12",
+            "gateway.tls.redirect",
+            "another port than `admin.listen`",
+        ),
     ] {
         let text = format!("[gateway]\n{gateway}\n[admin]\n{admin}\n[services.a]\n");
         expect(&folder, &text, place, key, part);
     }
     expect(&folder, "[gateway]\nlisten = \"[::1]:0\"\n[services.a]\n", "1:1", "admin.listen", "add `listen");
+}
+
+#[test]
+fn proxies_are_named_by_their_networks() {
+    let folder = Folder::new();
+    for (line, place, key, part) in [
+        ("proxy-protocol = true", "3:18", "gateway.proxy-protocol", "add `trusted-proxies ="),
+        ("proxy-protocol = \"v1\"", "3:18", "gateway.proxy-protocol", "write true or false"),
+        (
+            "trusted-proxies = [\"10.0.0.1/8\"]",
+            "3:20",
+            "gateway.trusted-proxies[0]",
+            "such as \"10.0.0.0/8\"",
+        ),
+        ("trusted-proxies = [\"::1\", \"all\"]", "3:27", "gateway.trusted-proxies[1]", "a network such as"),
+    ] {
+        let text =
+            format!("[gateway]\nlisten = \"[::1]:0\"\n{line}\n[admin]\nlisten = \"[::1]:0\"\n[services.a]\n");
+        expect(&folder, &text, place, key, part);
+    }
 }
 
 #[test]

@@ -21,6 +21,9 @@ impl Folder {
         fs::write(path.join("order.wasm"), b"\0asm").unwrap();
         fs::write(path.join("psp.key"), "hunter2\n").unwrap();
         fs::write(path.join("empty.key"), "\n").unwrap();
+        for file in ["shop.pem", "shop.key", "blog.pem", "blog.key", "clients.pem"] {
+            fs::write(path.join(file), "looked at when the host starts").unwrap();
+        }
         Self(path)
     }
 
@@ -50,6 +53,17 @@ requests-max = 100
 header-timeout = "5s"
 idle-timeout = "1m"
 write-timeout = "30s"
+proxy-protocol = true
+trusted-proxies = ["10.0.0.0/8", "::1"]
+http2 = { streams-max = 50, resets-max = 10, header-list = "16KiB", ping-interval = "1m", ping-timeout = "5s" }
+[gateway.tls]
+certificates = [{ certificate = "shop.pem", key = "shop.key" }, { certificate = "blog.pem", key = "blog.key" }]
+min-version = "1.3"
+handshake-timeout = "3s"
+client-ca = "clients.pem"
+client-certificates = "optional"
+redirect = "127.0.0.1:8081"
+redirect-port = 443
 [admin]
 listen = "127.0.0.1:9090"
 [storage]
@@ -116,6 +130,7 @@ fn a_full_example_is_read_as_it_is_written() {
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            listener: listener(&folder),
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
@@ -138,6 +153,37 @@ fn a_full_example_is_read_as_it_is_written() {
     assert_eq!(orders.methods, [http::Method::GET, http::Method::POST]);
     assert_eq!((orders.time, orders.body_bytes_max), (Some(Duration::from_secs(2)), Some(64 << 10)));
     assert_eq!(FULL.lines().nth(orders.line - 1), Some("[[routes]]"));
+}
+
+/// The listener of [`FULL`].
+fn listener(folder: &Folder) -> ListenerConfig {
+    let pair = |name: &str| CertificateConfig {
+        certificate: folder.0.join(format!("{name}.pem")),
+        key: folder.0.join(format!("{name}.key")),
+    };
+    ListenerConfig {
+        tls: Some(TlsConfig {
+            certificates: vec![pair("shop"), pair("blog")],
+            min_version: TlsVersion::V1_3,
+            handshake_timeout: Duration::from_secs(3),
+            clients: Some(ClientCaConfig {
+                authorities: folder.0.join("clients.pem"),
+                demand: ClientCertificates::Optional,
+            }),
+            redirect: Some(RedirectConfig { listen: "127.0.0.1:8081".parse().unwrap(), port: Some(443) }),
+        }),
+        proxies: ProxyConfig {
+            protocol: true,
+            trusted: vec!["10.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()],
+        },
+        http2: Http2Config {
+            streams_max: 50,
+            resets_max: 10,
+            header_list_bytes_max: 16 << 10,
+            ping_interval: Duration::from_secs(60),
+            ping_timeout: Duration::from_secs(5),
+        },
+    }
 }
 
 #[test]
@@ -187,6 +233,8 @@ fn what_is_absent_has_the_defaults_of_the_design() {
     let folder = Folder::new();
     let config = folder.parse(text).unwrap();
     assert_eq!(config.gateway.body_bytes_max, 10 << 20);
+    assert_eq!(config.gateway.listener, ListenerConfig::default());
+    assert_eq!(config.gateway.listener.http2.streams_max, 100);
     assert_eq!(config.storage.path, folder.0.join("data"));
     assert_eq!((config.telemetry.format, config.telemetry.level.as_str()), (LogFormat::Human, "info"));
     assert_eq!(config.messaging.attempts_max, 10);

@@ -1,0 +1,55 @@
+//! Who is at the other end of a connection, as far as the connection itself tells.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::Version;
+use http::request::Parts;
+use ipnet::IpNet;
+
+use super::client_certificate::ClientCertificate;
+use super::forwarded;
+use super::framing;
+use super::reply::Refusal;
+use super::tls::TlsFacts;
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its address, or the one that the PROXY protocol gave.
+    pub address: IpAddr,
+    /// What its handshake told; none in clear text.
+    pub tls: Option<TlsFacts>,
+    /// All proxies whose word counts, when this peer is one of them.
+    pub proxies: Option<Arc<[IpNet]>>,
+}
+
+impl Peer {
+    /// A peer in front of which these proxies may stand.
+    pub fn new(address: IpAddr, tls: Option<TlsFacts>, proxies: &Arc<[IpNet]>) -> Self {
+        let proxies = forwarded::is_trusted(proxies, address).then(|| proxies.clone());
+        Self { address, tls, proxies }
+    }
+
+    /// The scheme of what it asks for.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
+        self.tls.as_ref().and_then(|tls| tls.client.as_ref())
+    }
+
+    /// Refuses a request that belongs on another connection. Only HTTP/2 clients put requests for several
+    /// hosts on one, and only they try again elsewhere.
+    pub fn check_authority(&self, head: &Parts) -> Result<(), Refusal> {
+        let (Some(tls), Version::HTTP_2) = (&self.tls, head.version) else {
+            return Ok(());
+        };
+        match framing::host_of(head) {
+            Some(host) if tls.is_misdirected(host) => Err(Refusal::Misdirected),
+            _ => Ok(()),
+        }
+    }
+}
