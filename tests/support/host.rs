@@ -39,7 +39,8 @@ impl Host {
 
     /// Replaces the configuration; a running host reloads it by itself.
     pub fn write_config(&self, config: &str) {
-        let head = "[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        // The gateway comes last, so that a configuration can begin with further keys of it.
+        let head = "[admin]\nlisten = \"127.0.0.1:0\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n";
         // Written beside it first: a host that watches must never see half of it.
         let draft = self.path("gateway.toml.new");
         fs::write(&draft, format!("{head}{config}")).unwrap();

@@ -22,6 +22,7 @@ use super::admission::{Full, Pass};
 use super::connection::{Activity, Busy, Connection};
 use super::framing;
 use super::pipeline;
+use super::wire::StrictStream;
 
 /// Bytes of an HTTP/1 head that are read before it is refused unseen. More than our own limits, so that
 /// a long target gets 414 and only what is far beyond gets 431; little enough for 10,000 connections.
@@ -101,7 +102,8 @@ impl Serving {
     async fn serve(self, stream: TcpStream) {
         let timeouts = self.shared.timeouts();
         let activity = Activity::new();
-        let io = TokioIo::new(Connection::new(stream, activity.clone(), timeouts.write));
+        let stream = Connection::new(stream, activity.clone(), timeouts.write);
+        let io = TokioIo::new(StrictStream::new(stream, activity.clone()));
         let service = service_fn(|request: Request<Incoming>| {
             let shared = self.shared.clone();
             let busy = Busy::begin(&activity, &shared.in_flight, request.version());

@@ -1,14 +1,15 @@
 //! The gateway: listens for clients, finds the route of each request, and has it answered.
 //!
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
-//! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
-//! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
-//! refusal into a response; `access_log` writes it down.
+//! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP, `wire` holds
+//! HTTP/1 to its rules); `pipeline` is the path of a request, with `context` what is known about it; `framing`
+//! and `host` check its head; `path` and `route` find its route; `limits` bounds its body; `files` or `forward`
+//! answers it; `reply` turns a refusal into a response; `access_log` writes it down.
 
 mod listen;
 mod admission;
 mod connection;
+mod wire;
 mod pipeline;
 mod context;
 mod framing;
