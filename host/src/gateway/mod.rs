@@ -128,6 +128,7 @@ impl Gateway {
             routes: Routes::new(routes)?,
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
+            body_timeout: config.body_timeout,
             requests_max: config.requests_max,
         };
         self.shared.limits.store(Arc::new(Limits::of(config)));

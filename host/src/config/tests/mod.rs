@@ -50,6 +50,7 @@ requests-max = 100
 header-timeout = "5s"
 idle-timeout = "1m"
 write-timeout = "30s"
+body-timeout = "3s"
 [admin]
 listen = "127.0.0.1:9090"
 [storage]
@@ -116,6 +117,7 @@ fn a_full_example_is_read_as_it_is_written() {
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(3),
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());

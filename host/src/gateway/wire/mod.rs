@@ -1,4 +1,4 @@
-//! Follows an HTTP/1 connection byte by byte, below the HTTP library and stricter than it.
+//! Follows a connection byte by byte, below the HTTP library and stricter than it.
 //!
 //! The library reads some heads that other software reads differently: lines that end in a bare line feed,
 //! folded lines, Content-Length beside Transfer-Encoding. Where two readers disagree on the end of a message,
@@ -8,18 +8,20 @@
 //! on how it was cut into reads.
 //!
 //! In reading order: `stream` puts the scanner into a connection; `request_line`, `fields` and `chunks` are
-//! the parts of a message.
+//! the parts of an HTTP/1 message; `frames` counts what an HTTP/2 client sends.
 
 mod stream;
 mod request_line;
 mod fields;
 mod chunks;
+mod frames;
 
 #[cfg(test)]
 mod tests;
 
 use self::chunks::Chunks;
 use self::fields::{Fields, Length};
+use self::frames::{Flood, Frames};
 use self::request_line::RequestLine;
 use super::reply::Refusal;
 
@@ -39,8 +41,19 @@ pub struct Scanner {
 pub struct Violation {
     /// Its index in the slice; what stands before it is sound.
     pub at: usize,
-    /// Why it is refused.
-    pub refusal: Refusal,
+    /// What is wrong.
+    pub fault: Fault,
+}
+
+/// Why a connection ends.
+#[derive(Debug)]
+pub enum Fault {
+    /// The head of a request breaks a rule; no request has come of it.
+    Head(Refusal),
+    /// The body of the request in flight does.
+    Body(Refusal),
+    /// An HTTP/2 client sends too much that leads to nothing.
+    Flood(Flood),
 }
 
 #[derive(Debug)]
@@ -52,8 +65,8 @@ enum State {
     /// So many bytes of a body are still to come.
     Body(u64),
     Chunks(Chunks),
-    /// No HTTP/1 any more.
-    Off,
+    /// HTTP/2.
+    Frames(Frames),
 }
 
 impl Scanner {
@@ -71,37 +84,34 @@ impl Scanner {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Violation> {
         let mut at = 0;
         while at < bytes.len() {
-            at += self.step(&bytes[at..]).map_err(|refusal| Violation { at, refusal })?;
+            at += self.step(&bytes[at..]).map_err(|fault| Violation { at, fault })?;
         }
         Ok(())
     }
 
-    /// Whether the next byte belongs to a body, so that its request has been handed on already.
-    pub fn is_in_body(&self) -> bool {
-        matches!(self.state, State::Body(_) | State::Chunks(_))
-    }
-
-    /// Lets everything pass from here on: what follows is not HTTP/1.
-    pub fn off(&mut self) {
-        self.state = State::Off;
+    /// So many bytes were written to the client.
+    pub fn wrote(&mut self, bytes: usize) {
+        if let State::Frames(frames) = &mut self.state {
+            frames.wrote(bytes);
+        }
     }
 
     /// Takes at least one byte, or changes the state; answers how many bytes.
-    fn step(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+    fn step(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         match &mut self.state {
             State::Preface(matched) => {
                 let matched = *matched;
                 self.preface(matched, bytes)
             }
             State::Line(line) => {
-                let taken = line.take(bytes)?;
+                let taken = line.take(bytes).map_err(Fault::Head)?;
                 if let Some(version) = line.version() {
                     self.state = State::Fields(Fields::of_head(version));
                 }
                 Ok(taken)
             }
             State::Fields(fields) => {
-                let taken = fields.take(bytes)?;
+                let taken = fields.take(bytes).map_err(Fault::Head)?;
                 if let Some(length) = fields.end() {
                     self.state = State::behind_head(length);
                 }
@@ -116,27 +126,27 @@ impl Scanner {
                 Ok(taken)
             }
             State::Chunks(chunks) => {
-                let taken = chunks.take(bytes)?;
+                let taken = chunks.take(bytes).map_err(Fault::Body)?;
                 if chunks.is_whole() {
                     self.state = State::next_message();
                 }
                 Ok(taken)
             }
-            State::Off => Ok(bytes.len()),
+            State::Frames(frames) => frames.take(bytes).map_err(Fault::Flood),
         }
     }
 
     /// Goes on in the preface; where the bytes turn out to be something else, they were the start of a
     /// request line.
-    fn preface(&mut self, matched: usize, bytes: &[u8]) -> Result<usize, Refusal> {
+    fn preface(&mut self, matched: usize, bytes: &[u8]) -> Result<usize, Fault> {
         let same = PREFACE[matched..].iter().zip(bytes).take_while(|(one, other)| one == other).count();
         if matched + same == PREFACE.len() {
-            self.off();
+            self.state = State::Frames(Frames::default());
         } else if same > 0 {
             self.state = State::Preface(matched + same);
         } else {
             self.state = State::next_message();
-            self.feed(&PREFACE[..matched]).map_err(|violation| violation.refusal)?;
+            self.feed(&PREFACE[..matched]).map_err(|violation| violation.fault)?;
         }
         Ok(same)
     }

@@ -7,70 +7,88 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{Scanner, Violation};
+use super::{Fault, Scanner};
 use crate::gateway::connection::Activity;
 use crate::gateway::reply;
 
 /// Passes bytes on until one of them breaks a rule. A broken body is then an error of the stream, which ends
-/// the request in flight. A broken head is answered here, since the library knows of no request: behind the
-/// responses to earlier requests, and then the connection closes.
+/// the request in flight. Anything else is answered here, since the library knows nothing of it: a broken head
+/// behind the responses to earlier requests, a flood between two frames. Then the connection closes.
 pub struct StrictStream<S> {
     stream: S,
     activity: Arc<Activity>,
     scanner: Scanner,
-    fault: Option<Fault>,
+    ending: Option<Ending>,
     /// Whether all that the library has written went out.
     is_flushed: bool,
-    /// Whether a broken head waits for earlier responses.
+    /// Whether the answer waits for what the library still writes.
     is_waiting: bool,
 }
 
 /// What stands behind the last sound byte.
-struct Fault {
+struct Ending {
     detail: String,
-    /// None for a body, which the request in flight answers, and once the client has it.
-    answer: Option<Answer>,
+    /// What the client is told; empty when the request in flight tells it, and once it was told.
+    answer: Vec<u8>,
+    written: usize,
+    /// Whether requests in flight are answered before.
+    is_patient: bool,
 }
 
-struct Answer {
-    bytes: Vec<u8>,
-    written: usize,
+impl Ending {
+    fn of(fault: &Fault) -> Self {
+        let (detail, answer) = match fault {
+            Fault::Head(refusal) => (refusal.detail(), reply::refuse_head(refusal)),
+            Fault::Body(refusal) => (refusal.detail(), Vec::new()),
+            Fault::Flood(flood) => ("a flood of frames that carry nothing".to_owned(), flood.goaway()),
+        };
+        Self { detail, answer, written: 0, is_patient: matches!(fault, Fault::Head(_)) }
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> StrictStream<S> {
     /// Reads a stream from its start; `activity` tells whether a request is in flight.
     pub fn new(stream: S, activity: Arc<Activity>) -> Self {
         let scanner = Scanner::new();
-        Self { stream, activity, scanner, fault: None, is_flushed: true, is_waiting: false }
+        Self { stream, activity, scanner, ending: None, is_flushed: true, is_waiting: false }
     }
 
-    fn fault_of(&self, violation: &Violation) -> Fault {
-        let refusal = &violation.refusal;
-        let answer = Answer { bytes: reply::refuse_head(refusal), written: 0 };
-        Fault { detail: refusal.detail(), answer: Some(answer).filter(|_| !self.scanner.is_in_body()) }
+    /// Whether the last word is being said, so that the library may say nothing any more.
+    fn is_closing(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.written > 0)
+    }
+
+    /// Notes a write of the library.
+    fn note(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.is_flushed = false;
+        if let Poll::Ready(Ok(bytes)) = &written {
+            self.scanner.wrote(*bytes);
+        }
+        written
     }
 
     /// What reading comes to behind the last sound byte.
-    fn poll_fault(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(fault) = &mut self.fault else {
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(ending) = &mut self.ending else {
             return Poll::Pending;
         };
-        if let Some(answer) = &mut fault.answer {
-            if self.activity.is_busy() || !self.is_flushed {
+        if !ending.answer.is_empty() {
+            if !self.is_flushed || ending.is_patient && self.activity.is_busy() {
                 // The flush behind the last response wakes the task.
                 self.is_waiting = true;
                 return Poll::Pending;
             }
-            while let Some(rest) = answer.bytes.get(answer.written..).filter(|rest| !rest.is_empty()) {
+            while ending.written < ending.answer.len() {
+                let rest = &ending.answer[ending.written..];
                 match ready!(Pin::new(&mut self.stream).poll_write(context, rest))? {
                     0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                    count => answer.written += count,
+                    count => ending.written += count,
                 }
             }
             ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            fault.answer = None;
+            ending.answer.clear();
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault.detail.clone())))
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, ending.detail.clone())))
     }
 }
 
@@ -81,27 +99,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for StrictStream<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.fault.is_none() {
+        if this.activity.has_switched() {
+            return Pin::new(&mut this.stream).poll_read(context, buffer);
+        }
+        if this.ending.is_none() {
             let before = buffer.filled().len();
             ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
             let Err(violation) = this.scanner.feed(&buffer.filled()[before..]) else {
                 return Poll::Ready(Ok(()));
             };
             buffer.set_filled(before + violation.at);
-            this.fault = Some(this.fault_of(&violation));
+            this.ending = Some(Ending::of(&violation.fault));
             if violation.at > 0 {
                 return Poll::Ready(Ok(()));
             }
         }
-        this.poll_fault(context)
+        this.poll_end(context)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictStream<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.is_flushed = false;
-        Pin::new(&mut this.stream).poll_write(context, bytes)
+        if this.is_closing() {
+            // Reading wakes the task, and ends it.
+            return Poll::Pending;
+        }
+        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
+        this.note(written)
     }
 
     fn poll_write_vectored(
@@ -110,8 +135,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictStream<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        this.is_flushed = false;
-        Pin::new(&mut this.stream).poll_write_vectored(context, slices)
+        if this.is_closing() {
+            // Reading wakes the task, and ends it.
+            return Poll::Pending;
+        }
+        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
+        this.note(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -124,7 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictStream<S> {
         let this = self.get_mut();
         ready!(Pin::new(&mut this.stream).poll_flush(context))?;
         this.is_flushed = true;
-        if this.is_waiting && !this.activity.is_busy() {
+        let is_over = |ending: &Ending| !(ending.is_patient && this.activity.is_busy());
+        if this.is_waiting && this.ending.as_ref().is_some_and(is_over) {
             this.is_waiting = false;
             context.waker().wake_by_ref();
         }

@@ -12,7 +12,10 @@ fn verdict_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> (Verdict, Scanne
     let (mut scanner, mut before) = (Scanner::new(), 0);
     for part in parts {
         if let Err(violation) = scanner.feed(part) {
-            return (Some((before + violation.at, violation.refusal.status().as_u16())), scanner);
+            let (Fault::Head(refusal) | Fault::Body(refusal)) = violation.fault else {
+                panic!("HTTP/1 has no frames");
+            };
+            return (Some((before + violation.at, refusal.status().as_u16())), scanner);
         }
         before += part.len();
     }
@@ -196,10 +199,9 @@ fn broken_chunks_are_refused_at_their_first_wrong_byte() {
     ] {
         assert_refused(&format!("{head}{sound}"), rest);
     }
-    let (_, scanner) = verdict_of([head.as_bytes(), b"1\n"]);
-    assert!(scanner.is_in_body());
-    let (_, scanner) = verdict_of([head.as_bytes(), b"0\r\n\r\n\n"]);
-    assert!(!scanner.is_in_body());
+    let fault = |rest: &str| Scanner::new().feed(format!("{head}{rest}").as_bytes()).unwrap_err().fault;
+    assert!(matches!(fault("1\n"), Fault::Body(_)));
+    assert!(matches!(fault("0\r\n\r\n\n"), Fault::Head(_)));
 }
 
 #[test]
@@ -225,14 +227,14 @@ fn limits_count_what_has_come() {
 }
 
 #[test]
-fn what_is_not_http1_passes_unseen() {
-    let mut bytes = PREFACE.to_vec();
-    bytes.extend(0..=255);
+fn http2_is_known_by_its_preface() {
+    let ping = b"\0\0\x08\x06\0\0\0\0\0\n\n\n\n\n\n\n\n";
+    let bytes = [PREFACE, ping].concat();
     assert_eq!(verdict(&bytes), None);
-    let mut scanner = Scanner::new();
-    scanner.feed(b"GET / HTTP/1.1\r\nupgrade: websocket\r\n\r\n").unwrap();
-    scanner.off();
-    assert!(scanner.feed(b"\x81\x05hello\n").is_ok());
+    assert!(matches!(verdict_of([&*bytes]).1.state, State::Frames(_)));
+    let flood = [PREFACE, &ping.repeat(100_000)].concat();
+    let fault = Scanner::new().feed(&flood).unwrap_err().fault;
+    assert!(matches!(fault, Fault::Flood(Flood { last_stream: 0 })));
 }
 
 #[test]
