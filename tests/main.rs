@@ -9,6 +9,8 @@ mod contracts;
 mod configuration;
 mod gateway;
 mod framing;
+mod slow_clients;
+mod http2;
 mod shop;
 mod crash;
 mod deploys;
