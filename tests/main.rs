@@ -11,6 +11,8 @@ mod gateway;
 mod framing;
 mod tls;
 mod proxies;
+mod slow_clients;
+mod http2;
 mod shop;
 mod crash;
 mod deploys;

@@ -73,6 +73,8 @@ pub struct Gateway {
     pub requests_max: Option<u64>,
     /// A client's time for its request head; 10s when absent.
     pub header_timeout: Option<Time>,
+    /// How long a request body may come slower than 1KiB/s; 10s when absent.
+    pub body_timeout: Option<Time>,
     /// How long a connection may wait for its next request; 75s when absent.
     pub idle_timeout: Option<Time>,
     /// How long a client may take no byte of a response; 60s when absent.

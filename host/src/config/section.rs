@@ -21,6 +21,8 @@ const CONNECTIONS_PER_ADDRESS: usize = 1_024;
 const REQUESTS: usize = 10_000;
 /// A head fits into one packet; whoever needs longer holds the connection on purpose.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Short stalls of mobile networks pass.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer than the 60 s after which most balancers re-use a connection no more.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// As long as a stream of a service may be silent.
@@ -53,6 +55,8 @@ pub struct GatewayConfig {
     pub requests_max: usize,
     /// A client's time for its request head.
     pub header_timeout: Duration,
+    /// How long a request body may come slowly before its pace counts.
+    pub body_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
     /// How long a client may take no byte of a response.
@@ -121,6 +125,12 @@ pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) 
             written.header_timeout.as_ref(),
             HEADER_TIMEOUT,
             &key.field("header-timeout"),
+            report,
+        ),
+        body_timeout: units::time(
+            written.body_timeout.as_ref(),
+            BODY_TIMEOUT,
+            &key.field("body-timeout"),
             report,
         ),
         idle_timeout: units::time(

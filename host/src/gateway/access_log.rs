@@ -209,6 +209,8 @@ impl AccountedBody {
         fate: Option<Arc<BodyFate>>,
     ) -> http::Response<Self> {
         account.status = Some(response.status());
+        // A client that never opens its window is not asked for: the head waits for it already.
+        account.busy.handed_over();
         let announced = response.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         let expected = response.body().size_hint().exact().or(announced);

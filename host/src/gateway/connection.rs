@@ -39,6 +39,8 @@ pub struct Activity {
     /// counts for HTTP/1 and the first request only.
     head_begun: AtomicBool,
     http2: AtomicBool,
+    /// Whether HTTP has ended and another protocol goes on.
+    switched: AtomicBool,
     /// For each request: milliseconds after `opened` since which the client has not taken what was handed
     /// over; 0 while nothing waits for it.
     untaken: Mutex<Vec<Arc<AtomicU64>>>,
@@ -53,6 +55,7 @@ impl Activity {
             requests: AtomicUsize::new(0),
             head_begun: AtomicBool::new(true),
             http2: AtomicBool::new(false),
+            switched: AtomicBool::new(false),
             untaken: Mutex::default(),
         })
     }
@@ -75,6 +78,11 @@ impl Activity {
     /// Whether a request is in flight.
     pub fn is_busy(&self) -> bool {
         self.requests.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether HTTP has ended and another protocol goes on, whose bytes follow other rules.
+    pub fn has_switched(&self) -> bool {
+        self.switched.load(Ordering::Acquire)
     }
 
     /// Since when the oldest part of a response waits for the client. HTTP/1 stops writing to the stream
@@ -132,6 +140,12 @@ impl Busy {
     /// More of the response is asked for, so the client has taken what was handed over.
     pub fn asked(&self) {
         self.untaken.store(0, Ordering::Release);
+    }
+
+    /// The response to this request is the last of HTTP on its connection: it switches protocols.
+    #[expect(dead_code, reason = "no upgrade passes through yet")]
+    pub fn switch_protocols(&self) {
+        self.activity.switched.store(true, Ordering::Release);
     }
 
     /// Requests in flight in the whole gateway, with this one.

@@ -1,4 +1,5 @@
-//! The strict checks of a request's head that the HTTP library leaves out: target, host, sizes.
+//! What a request's head says, checked strictly for both versions of HTTP: target, host, sizes. `wire` has
+//! checked before how it is written.
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -35,7 +36,6 @@ pub fn check(head: &mut Parts) -> Result<(), Refusal> {
     }
     check_target(head)?;
     check_host(head)?;
-    check_coding(head)?;
     check_expectation(head)
 }
 
@@ -112,17 +112,6 @@ fn check_host(head: &mut Parts) -> Result<(), Refusal> {
         head.uri = Uri::from(path);
     }
     Ok(())
-}
-
-/// `chunked` is taken off by the library; any other coding below it would reach the service unnamed, since
-/// the field belongs to one hop (RFC 9112, 6.1).
-fn check_coding(head: &Parts) -> Result<(), Refusal> {
-    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let is_known = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    if is_known && codings.next().is_none() {
-        return Ok(());
-    }
-    Err(Refusal::Malformed("the only transfer coding is `chunked`, once"))
 }
 
 /// Only `100-continue` is defined (RFC 9110, 10.1.1); hyper answers it when the body is first read.

@@ -14,9 +14,6 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::reply::Refusal;
 use crate::body::BodyError;
 
-/// How long a body may come slowly before its pace counts, so that short stalls of mobile networks pass.
-const PACE_GRACE: Duration = Duration::from_secs(10);
-
 /// The slowest pace of a body: a slower client holds an instance for next to nothing.
 const PACE_BYTES_PER_SECOND: u64 = 1024;
 
@@ -61,20 +58,23 @@ pub struct LimitedBody {
     error: Option<BodyError>,
     bytes_max: u64,
     bytes: u64,
+    /// How long it may come slowly before its pace counts.
+    grace: Duration,
     waited: Duration,
     waiting_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl LimitedBody {
-    /// Limits a body to `bytes_max` bytes.
-    pub fn new(incoming: Incoming, bytes_max: u64) -> Self {
+    /// Limits a body to `bytes_max` bytes, and to the slowest pace once it was waited for as long as `grace`.
+    pub fn new(incoming: Incoming, bytes_max: u64, grace: Duration) -> Self {
         Self {
             incoming,
             fate: Arc::default(),
             error: None,
             bytes_max,
             bytes: 0,
+            grace,
             waited: Duration::ZERO,
             waiting_since: None,
             timer: None,
@@ -111,7 +111,7 @@ impl LimitedBody {
             let now = Instant::now();
             self.waiting_since = Some(now);
             let earned = Duration::from_secs(self.bytes / PACE_BYTES_PER_SECOND);
-            let left = (PACE_GRACE + earned).saturating_sub(self.waited);
+            let left = (self.grace + earned).saturating_sub(self.waited);
             let deadline = now + left.min(IDLE_MAX);
             match &mut self.timer {
                 Some(timer) => timer.as_mut().reset(deadline),

@@ -25,6 +25,7 @@ use super::peer::Peer;
 use super::pipeline;
 use super::proxy_protocol;
 use super::redirect;
+use super::wire::StrictStream;
 
 /// How long accepting pauses when the system has no more file descriptors: connections that end free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -174,7 +175,8 @@ impl Arrival {
         let timeouts = self.entry.timeouts;
         let peer = Arc::new(peer);
         let activity = Activity::new();
-        let io = TokioIo::new(Connection::new(stream, activity.clone(), timeouts.write));
+        let stream = Connection::new(stream, activity.clone(), timeouts.write);
+        let io = TokioIo::new(StrictStream::new(stream, activity.clone()));
         let service = service_fn(|request: Request<Incoming>| {
             let shared = self.shared.clone();
             let busy = Busy::begin(&activity, &shared.in_flight, request.version());

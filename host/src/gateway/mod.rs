@@ -1,12 +1,12 @@
 //! The gateway: listens for clients, finds the route of each request, and has it answered.
 //!
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
-//! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and
-//! `tls`, with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP);
-//! `redirect` answers where only https is served; `pipeline` is the path of a request, with `context` what is
-//! known about it; `framing` and `host` check its head; `path` and `route` find its route; `limits` bounds
-//! its body; `files` or `forward` answers it, and `forwarded` is what proxies say; `reply` turns a refusal
-//! into a response; `access_log` writes it down.
+//! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and `tls`,
+//! with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP, `wire` holds
+//! it to its rules); `redirect` answers where only https is served; `pipeline` is the path of a request, with
+//! `context` what is known about it; `framing` and `host` check its head; `path` and `route` find its route;
+//! `limits` bounds its body; `files` or `forward` answers it, and `forwarded` is what proxies say; `reply` turns a
+//! refusal into a response; `access_log` writes it down.
 
 mod listen;
 mod entry;
@@ -18,6 +18,7 @@ mod client_certificate;
 mod peer;
 mod connection;
 mod redirect;
+mod wire;
 mod pipeline;
 mod context;
 mod framing;
@@ -133,6 +134,7 @@ impl Gateway {
             routes: Routes::new(routes)?,
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
+            body_timeout: config.body_timeout,
             requests_max: config.requests_max,
         };
         self.shared.pipeline.store(Some(Arc::new(pipeline)));

@@ -1,6 +1,7 @@
 //! THE path of a request: every phase, in order, in one function.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
@@ -29,6 +30,8 @@ pub struct Pipeline {
     pub balancer: Balancer,
     /// The longest request body where a route sets none.
     pub body_bytes_max: u64,
+    /// How long a request body may come slowly before its pace counts.
+    pub body_timeout: Duration,
     /// Requests in flight at most.
     pub requests_max: usize,
 }
@@ -101,7 +104,7 @@ impl Pipeline {
         let found = self.routes.find(framing::host_of(&head), &head.method, target.path())?;
         let route = account.context.route.insert(found.route.clone()).clone();
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
-        let request = Request::from_parts(head, limited(incoming, bytes_max, fate)?);
+        let request = Request::from_parts(head, limited(incoming, bytes_max, self.body_timeout, fate)?);
 
         match &route.action {
             Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await,
@@ -123,6 +126,7 @@ impl Pipeline {
 fn limited(
     incoming: Incoming,
     bytes_max: u64,
+    timeout: Duration,
     fate: &mut Option<Arc<BodyFate>>,
 ) -> Result<body::Body, Refusal> {
     if incoming.is_end_stream() {
@@ -131,7 +135,7 @@ fn limited(
     if incoming.size_hint().lower() > bytes_max {
         return Err(Refusal::BodyTooLarge);
     }
-    let limited = LimitedBody::new(incoming, bytes_max);
+    let limited = LimitedBody::new(incoming, bytes_max, timeout);
     *fate = Some(limited.fate());
     Ok(limited.boxed_unsync())
 }

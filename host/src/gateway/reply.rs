@@ -4,15 +4,20 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::json;
 
 use super::context::Context;
 use super::path::PathFault;
 use crate::balance::CallError;
 use crate::body::{self, Response};
+use crate::names::RequestId;
 
 /// The header by which a response is found again in the logs.
 pub const REQUEST_ID: &str = "x-request-id";
+
+/// The type of a problem document.
+const PROBLEM: &str = "application/problem+json";
 
 /// How long a client waits before it asks an overloaded gateway again.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -133,7 +138,7 @@ impl Refusal {
     }
 
     /// What the caller may know about this one.
-    fn detail(&self) -> String {
+    pub fn detail(&self) -> String {
         let fixed = match self {
             Self::Malformed(rule) => rule,
             Self::NoMethod => "TRACE is not served here, since it would show what proxies add",
@@ -160,20 +165,12 @@ impl Refusal {
 
 /// The response to a refused request.
 pub fn refuse(refusal: &Refusal, context: &Context) -> Response {
-    let (status, name, title) = (refusal.status(), refusal.name(), refusal.title());
-    let detail = refusal.detail();
+    let status = refusal.status();
     let id = &*context.request_id;
     let (content_type, text) = if context.prefers_html {
-        ("text/html; charset=utf-8", page(status, title, &detail, id))
+        ("text/html; charset=utf-8", page(status, refusal.title(), &refusal.detail(), id))
     } else {
-        let problem = json!({
-            "type": format!("urn:hostel:problem:{name}"),
-            "title": title,
-            "status": status.as_u16(),
-            "detail": detail,
-            "instance": id,
-        });
-        ("application/problem+json", problem.to_string())
+        (PROBLEM, problem(refusal, id))
     };
     let mut response = Response::new(body::full(text));
     *response.status_mut() = status;
@@ -195,6 +192,22 @@ pub fn refuse(refusal: &Refusal, context: &Context) -> Response {
     response
 }
 
+/// The same for a head that never became a request, as bytes. Its connection closes.
+pub fn refuse_head(refusal: &Refusal) -> Vec<u8> {
+    let (status, id) = (refusal.status(), RequestId::new());
+    let text = problem(refusal, id.as_str());
+    tracing::debug!(request = id.as_str(), "a request head was refused: {}", refusal.detail());
+    let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&jiff::Timestamp::now());
+    let date = date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: {PROBLEM}\r\ncontent-length: {length}\r\ncache-control: no-store\r\n\
+         x-content-type-options: nosniff\r\n{REQUEST_ID}: {id}\r\n{date}connection: close\r\n\r\n",
+        length = text.len(),
+        id = id.as_str(),
+    );
+    [head, text].concat().into_bytes()
+}
+
 /// Whether a page serves the caller better than a problem document: it names HTML and rates it above JSON.
 pub fn prefers_html(headers: &HeaderMap) -> bool {
     let Some(accept) = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()) else {
@@ -213,6 +226,17 @@ fn quality(accept: &str, types: &[&str]) -> f32 {
         Some(quality.and_then(|text| text.parse().ok()).unwrap_or(1.0))
     });
     ranges.fold(0.0, f32::max)
+}
+
+fn problem(refusal: &Refusal, id: &str) -> String {
+    let problem = json!({
+        "type": format!("urn:hostel:problem:{}", refusal.name()),
+        "title": refusal.title(),
+        "status": refusal.status().as_u16(),
+        "detail": refusal.detail(),
+        "instance": id,
+    });
+    problem.to_string()
 }
 
 /// `detail` and `id` are made by the host and hold nothing to escape.

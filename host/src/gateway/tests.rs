@@ -35,6 +35,7 @@ fn config() -> GatewayConfig {
         connections_per_address_max: 50,
         requests_max: 100,
         header_timeout: PATIENCE,
+        body_timeout: PATIENCE,
         idle_timeout: PATIENCE,
         write_timeout: PATIENCE,
         listener: ListenerConfig::default(),

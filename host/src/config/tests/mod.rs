@@ -53,6 +53,7 @@ requests-max = 100
 header-timeout = "5s"
 idle-timeout = "1m"
 write-timeout = "30s"
+body-timeout = "3s"
 proxy-protocol = true
 trusted-proxies = ["10.0.0.0/8", "::1"]
 http2 = { streams-max = 50, resets-max = 10, header-list = "16KiB", ping-interval = "1m", ping-timeout = "5s" }
@@ -131,6 +132,7 @@ fn a_full_example_is_read_as_it_is_written() {
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             listener: listener(&folder),
+            body_timeout: Duration::from_secs(3),
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
