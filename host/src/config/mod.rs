@@ -18,6 +18,10 @@ mod directory;
 mod grants;
 mod service;
 mod route;
+mod policy_file;
+mod policies;
+mod rate_limit;
+mod cors;
 mod check;
 mod locate;
 
@@ -32,11 +36,14 @@ use std::sync::Arc;
 
 use crate::names::ServiceName;
 
+pub use cors::{Cors, Origins};
 pub use file::schema;
 pub use grants::{Grants, Subscription};
 pub use locate::storage_of;
 pub use origin::Origin;
+pub use policies::Policies;
 pub use problem::{ConfigError, Problem};
+pub use rate_limit::{By, RateLimit};
 pub use route::{RouteConfig, Target};
 pub use secret::Secret;
 pub use section::{AdminConfig, GatewayConfig, LogFormat, MessagingConfig, StorageConfig, TelemetryConfig};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::file;
 pub use super::file::LogFormat;
 use super::key::Key;
+use super::policies::{self, Policies};
 use super::report::Report;
 use super::units::{self, MIB, SIZE_BYTES_MAX};
 
@@ -56,6 +57,8 @@ pub struct GatewayConfig {
     pub idle_timeout: Duration,
     /// How long a client may take no byte of a response.
     pub write_timeout: Duration,
+    /// What routes do that do not say it themselves.
+    pub policies: Policies,
 }
 
 /// The listener for operators.
@@ -132,6 +135,7 @@ pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) 
             &key.field("write-timeout"),
             report,
         ),
+        policies: policies::check(written, &Policies::default(), &key, report),
     }
 }
 
