@@ -71,7 +71,8 @@ impl Drop for Pass {
     }
 }
 
-fn client_of(address: IpAddr) -> IpAddr {
+/// What counts as one client: an address, or the network of an IPv6 address.
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) >> (128 - IPV6_CLIENT_BITS) << (128 - IPV6_CLIENT_BITS);

@@ -3,8 +3,9 @@
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
 //! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
 //! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
-//! refusal into a response; `access_log` writes it down.
+//! and `route` find its route, `policies` what that asks of a request and does to its response (`rate_limit`,
+//! `cors`, `compress`, `security_headers`); `limits` bounds its body; `files` or `forward` answers it; `reply`
+//! turns a refusal into a response; `access_log` writes it down.
 
 mod listen;
 mod admission;
@@ -16,6 +17,15 @@ mod host;
 mod path;
 mod route;
 mod limits;
+mod policies;
+mod rate_limit;
+mod limiter;
+mod cors;
+mod compress;
+mod coding;
+mod compressed_body;
+mod vary;
+mod security_headers;
 mod files;
 mod forward;
 mod reply;
@@ -38,6 +48,7 @@ use self::access_log::AccessLog;
 use self::admission::Admission;
 use self::connection::Timeouts;
 use self::pipeline::Pipeline;
+use self::rate_limit::RateLimiters;
 use self::route::Routes;
 use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
@@ -52,6 +63,7 @@ pub struct Gateway {
     listener: Mutex<Option<TcpListener>>,
     shared: Arc<Shared>,
     views: ArcSwap<Vec<RouteView>>,
+    rate_limiters: RateLimiters,
 }
 
 /// What every connection needs.
@@ -103,6 +115,7 @@ impl Gateway {
                 metrics,
             }),
             views: ArcSwap::default(),
+            rate_limiters: RateLimiters::default(),
         })
     }
 
@@ -124,7 +137,7 @@ impl Gateway {
         balancer: &Balancer,
     ) -> Result<(), RouteError> {
         let pipeline = Pipeline {
-            routes: Routes::new(routes)?,
+            routes: Routes::new(routes, &self.rate_limiters)?,
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
             requests_max: config.requests_max,

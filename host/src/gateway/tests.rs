@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::Target;
+use crate::config::{Policies, Target};
 use crate::registry::Registry;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
@@ -37,6 +37,7 @@ fn config() -> GatewayConfig {
         header_timeout: PATIENCE,
         idle_timeout: PATIENCE,
         write_timeout: PATIENCE,
+        policies: Policies::default(),
     }
 }
 
@@ -61,6 +62,7 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         target,
         time: None,
         body_bytes_max: None,
+        policies: Policies::default(),
         line: 1,
     });
     gateway.set_routes(&config, &routes, &balancer).unwrap();
