@@ -62,6 +62,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("tokio_rustls", &["gateway"]),
     ("x509_parser", &["gateway"]),
     ("ppp", &["gateway"]),
+    ("governor", &["gateway"]),
+    ("async_compression", &["gateway"]),
 ];
 
 #[test]

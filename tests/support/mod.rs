@@ -8,3 +8,4 @@ pub mod host;
 pub mod load;
 pub mod shop;
 pub mod version;
+pub mod origin;

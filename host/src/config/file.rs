@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::listener_file::{Http2, Tls};
+use super::policy_file::{Cors, RateLimits};
 
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
 pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
@@ -89,6 +90,14 @@ pub struct Gateway {
     /// The proxies whose word about clients counts, as addresses and networks; none when absent.
     #[schemars(extend("examples" = [["10.0.0.0/8", "::1"]]))]
     pub trusted_proxies: Option<Vec<String>>,
+    /// How often a client may ask a route that does not say; without limit when absent.
+    pub rate_limit: Option<RateLimits>,
+    /// Which pages of other origins may ask a route that does not say; the services decide when absent.
+    pub cors: Option<Cors>,
+    /// Whether responses are compressed where a route does not say; not when absent.
+    pub compress: Option<bool>,
+    /// Whether responses get the security headers that they lack where a route does not say; not when absent.
+    pub security_headers: Option<bool>,
 }
 
 /// The listener for operators.
@@ -256,6 +265,14 @@ pub struct Route {
     pub time: Option<Time>,
     /// The longest request body; as the gateway's when absent.
     pub body: Option<Size>,
+    /// How often a client may ask; as the gateway's when absent.
+    pub rate_limit: Option<RateLimits>,
+    /// Which pages of other origins may ask; as the gateway's when absent.
+    pub cors: Option<Cors>,
+    /// Whether responses are compressed; as the gateway's when absent.
+    pub compress: Option<bool>,
+    /// Whether responses get the security headers that they lack; as the gateway's when absent.
+    pub security_headers: Option<bool>,
 }
 
 /// A size with its unit.
@@ -300,11 +317,17 @@ fn drop_null(schema: &mut Value) {
             object.insert("type".into(), only);
         }
     }
-    // An optional choice comes as "any of: the choice, null".
+    // An optional choice comes as "any of: the choice, null"; what takes several kinds of values stays.
     if let Some(Value::Array(mut choices)) = object.remove("anyOf") {
         choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
-        for (name, value) in choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten() {
-            object.entry(name).or_insert(value);
+        if choices.len() > 1 {
+            object.insert("anyOf".into(), Value::Array(choices));
+        } else {
+            for (name, value) in
+                choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten()
+            {
+                object.entry(name).or_insert(value);
+            }
         }
     }
     object.values_mut().for_each(drop_null);

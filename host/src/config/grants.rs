@@ -10,6 +10,7 @@ use super::directory::Directory;
 use super::file;
 use super::key::Key;
 use super::origin::Origin;
+use super::policies::Policies;
 use super::report::Report;
 use super::secret::{Secret, SecretError};
 use super::suggest;
@@ -54,6 +55,8 @@ pub struct Surroundings<'a> {
     pub folder: &'a Path,
     /// Everybody in the file.
     pub directory: &'a Directory,
+    /// What routes do that do not say it themselves.
+    pub policies: &'a Policies,
 }
 
 /// Checks the grants of the service `name` of the domain, which stands under the key.

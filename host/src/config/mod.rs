@@ -20,6 +20,10 @@ mod directory;
 mod grants;
 mod service;
 mod route;
+mod policy_file;
+mod policies;
+mod rate_limit;
+mod cors;
 mod check;
 mod locate;
 
@@ -34,6 +38,7 @@ use std::sync::Arc;
 
 use crate::names::ServiceName;
 
+pub use cors::{Cors, Origins};
 pub use file::schema;
 pub use grants::{Grants, Subscription};
 pub use listener::{
@@ -42,7 +47,9 @@ pub use listener::{
 };
 pub use locate::storage_of;
 pub use origin::Origin;
+pub use policies::Policies;
 pub use problem::{ConfigError, Problem};
+pub use rate_limit::{By, RateLimit};
 pub use route::{RouteConfig, Target};
 pub use secret::Secret;
 pub use section::{AdminConfig, GatewayConfig, LogFormat, MessagingConfig, StorageConfig, TelemetryConfig};

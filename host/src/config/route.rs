@@ -12,12 +12,13 @@ use super::grants::{self, Surroundings};
 use super::key::Key;
 use super::origin;
 use super::pattern;
+use super::policies::{self, Policies};
 use super::report::Report;
 use super::suggest;
 use super::units::{self, SIZE_BYTES_MAX};
 
 /// The methods that a route can name (RFC 9110, 9.3; RFC 5789). CONNECT and TRACE end at the gateway.
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
 
 /// One route, checked.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct RouteConfig {
     pub time: Option<Duration>,
     /// The longest request body in bytes; none: as the service's or the gateway's.
     pub body_bytes_max: Option<u64>,
+    /// What it does beside answering, with the defaults of the gateway.
+    pub policies: Policies,
     /// The line of the file where it begins, for messages; it does not count when routes are compared.
     pub line: usize,
 }
@@ -67,13 +70,14 @@ impl RouteConfig {
 impl PartialEq for RouteConfig {
     /// Whether a running route could stay as it is; moving it in the file changes nothing.
     fn eq(&self, other: &Self) -> bool {
-        let Self { host, path, methods, target, time, body_bytes_max, line: _ } = self;
+        let Self { host, path, methods, target, time, body_bytes_max, policies, line: _ } = self;
         *host == other.host
             && *path == other.path
             && *methods == other.methods
             && *target == other.target
             && *time == other.time
             && *body_bytes_max == other.body_bytes_max
+            && *policies == other.policies
     }
 }
 
@@ -113,6 +117,7 @@ fn check(
     let time = units::time_or_none(written.time.as_ref(), &key.field("time"), report);
     let body_bytes_max =
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
+    let policies = policies::check(written, around.policies, key, report);
     Some(RouteConfig {
         host: host.ok()?,
         path: path?,
@@ -120,6 +125,7 @@ fn check(
         target: target?,
         time,
         body_bytes_max,
+        policies,
         line: report.line(key),
     })
 }

@@ -8,6 +8,7 @@ use super::file;
 pub use super::file::LogFormat;
 use super::key::Key;
 use super::listener::{self, ListenerConfig};
+use super::policies::{self, Policies};
 use super::report::Report;
 use super::units::{self, MIB, SIZE_BYTES_MAX};
 
@@ -63,6 +64,8 @@ pub struct GatewayConfig {
     pub write_timeout: Duration,
     /// How they connect: TLS, proxies, HTTP/2.
     pub listener: ListenerConfig,
+    /// What routes do that do not say it themselves.
+    pub policies: Policies,
 }
 
 /// The listener for operators.
@@ -146,6 +149,7 @@ pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) 
             report,
         ),
         listener: listener::check(written, folder, &key, report),
+        policies: policies::check(written, &Policies::default(), &key, report),
     }
 }
 

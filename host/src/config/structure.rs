@@ -90,6 +90,7 @@ fn missing(key: &Key, name: &str, schema: &Value, report: &mut Report<'_>) -> Op
 }
 
 fn read_value(value: &DeValue<'_>, schema: &Value, key: &Key, report: &mut Report<'_>) -> Option<Value> {
+    let schema = shape(schema, value);
     let choices = choices(schema);
     match (kind(schema), value) {
         ("object", DeValue::Table(written)) => Some(table(written, schema, key, report)),
@@ -113,6 +114,18 @@ fn read_value(value: &DeValue<'_>, schema: &Value, key: &Key, report: &mut Repor
             None
         }
     }
+}
+
+/// Where a key takes several kinds of values, the schema of the kind that is written; otherwise the schema itself.
+fn shape<'s>(schema: &'s Value, value: &DeValue<'_>) -> &'s Value {
+    let written = match value {
+        DeValue::Table(_) => "object",
+        DeValue::Array(_) => "array",
+        DeValue::Integer(_) => "integer",
+        DeValue::Boolean(_) => "boolean",
+        _ => "string",
+    };
+    shapes(schema).find(|shape| kind(shape) == written).unwrap_or(schema)
 }
 
 /// A list stands or falls as a whole, so that the places of its elements stay right.
@@ -139,6 +152,9 @@ fn integer(number: &DeInteger<'_>, schema: &Value, key: &Key, report: &mut Repor
 
 /// What to write under a key of this schema.
 fn expectation(schema: &Value) -> String {
+    if shapes(schema).next().is_some() {
+        return shapes(schema).map(expectation).collect::<Vec<_>>().join(", or ");
+    }
     let example =
         example(schema).map_or_else(String::new, |example| format!(" such as {}", as_toml(example)));
     match kind(schema) {
@@ -157,7 +173,16 @@ fn expectation(schema: &Value) -> String {
     }
 }
 
+/// The kinds of values that a key takes; empty where it takes only one.
+fn shapes(schema: &Value) -> impl Iterator<Item = &Value> {
+    schema["anyOf"].as_array().into_iter().flatten()
+}
+
+/// Empty for a key that takes several.
 fn kind(schema: &Value) -> &str {
+    if schema["anyOf"].is_array() {
+        return "";
+    }
     schema["type"].as_str().unwrap_or("string")
 }
 

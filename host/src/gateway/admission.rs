@@ -98,7 +98,8 @@ impl Open {
     }
 }
 
-fn client_of(address: IpAddr) -> IpAddr {
+/// What counts as one client: an address, or the network of an IPv6 address.
+pub fn client_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) >> (128 - IPV6_CLIENT_BITS) << (128 - IPV6_CLIENT_BITS);

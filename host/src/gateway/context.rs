@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::client_certificate::ClientCertificate;
 use super::forwarded;
 use super::peer::Peer;
+use super::policies::Remembered;
 use super::reply;
 use super::route::Route;
 use crate::names::{RequestId, VersionNumber};
@@ -45,6 +46,8 @@ pub struct Context {
     pub started: Instant,
     /// The route, once found.
     pub route: Option<Arc<Route>>,
+    /// What the policies of the route need for the response, once they have seen the request.
+    pub remembered: Option<Remembered>,
     /// The version of the service that answered.
     pub service_version: Option<VersionNumber>,
     /// The name of the refusal, when there was one.
@@ -72,6 +75,7 @@ impl Context {
             prefers_html: reply::prefers_html(headers),
             started: Instant::now(),
             route: None,
+            remembered: None,
             service_version: None,
             refusal: None,
         }

@@ -4,7 +4,8 @@
 //! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and `tls`,
 //! with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP, `wire` holds
 //! it to its rules); `redirect` answers where only https is served; `pipeline` is the path of a request, with
-//! `context` what is known about it; `framing` and `host` check its head; `path` and `route` find its route;
+//! `context` what is known about it; `framing` and `host` check its head; `path` and `route` find its route, `policies` what
+//! that asks of a request and does to its response (`rate_limit`, `cors`, `compress`, `security_headers`);
 //! `limits` bounds its body; `files` or `forward` answers it, and `forwarded` is what proxies say; `reply` turns a
 //! refusal into a response; `access_log` writes it down.
 
@@ -26,6 +27,15 @@ mod host;
 mod path;
 mod route;
 mod limits;
+mod policies;
+mod rate_limit;
+mod limiter;
+mod cors;
+mod compress;
+mod coding;
+mod compressed_body;
+mod vary;
+mod security_headers;
 mod files;
 mod forward;
 mod forwarded;
@@ -50,6 +60,7 @@ use self::admission::Admission;
 use self::entry::Entry;
 use self::listen::Role;
 use self::pipeline::Pipeline;
+use self::rate_limit::RateLimiters;
 use self::route::Routes;
 use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
@@ -65,6 +76,7 @@ pub struct Gateway {
     listeners: Mutex<Vec<(TcpListener, Role)>>,
     shared: Arc<Shared>,
     views: ArcSwap<Vec<RouteView>>,
+    rate_limiters: RateLimiters,
 }
 
 /// What every connection needs.
@@ -110,6 +122,7 @@ impl Gateway {
                 metrics,
             }),
             views: ArcSwap::default(),
+            rate_limiters: RateLimiters::default(),
         })
     }
 
@@ -131,7 +144,7 @@ impl Gateway {
         balancer: &Balancer,
     ) -> Result<(), RouteError> {
         let pipeline = Pipeline {
-            routes: Routes::new(routes)?,
+            routes: Routes::new(routes, &self.rate_limiters)?,
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
             body_timeout: config.body_timeout,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header, request};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -11,10 +11,13 @@ use hyper::body::Incoming;
 use super::access_log::{AccessLog, Account, AccountedBody};
 use super::connection::Busy;
 use super::context::Context;
+use super::cors;
 use super::forward;
 use super::framing;
 use super::limits::{BodyFate, LimitedBody};
 use super::peer::Peer;
+use super::policies;
+use super::rate_limit::Caller;
 use super::reply::{self, Refusal};
 use super::route::{Action, Routes};
 use crate::balance::Balancer;
@@ -61,7 +64,7 @@ pub fn finish(
     mut account: Account,
     mut fate: Option<Arc<BodyFate>>,
 ) -> http::Response<AccountedBody> {
-    let mut response = match answer {
+    let response = match answer {
         Ok(response) => response,
         Err(refusal) => {
             // The refusal says what is wrong with the body already.
@@ -70,6 +73,7 @@ pub fn finish(
             reply::refuse(&refusal, &account.context)
         }
     };
+    let mut response = policies::finish(response, &mut account.context);
     if let Ok(id) = HeaderValue::from_str(&account.context.request_id) {
         response.headers_mut().insert(reply::REQUEST_ID, id);
     }
@@ -80,11 +84,10 @@ impl Pipeline {
     /// The phases. Each adds to the context or ends the request through `?`. Policies that come later have
     /// their place by what they need:
     ///
-    /// - CORS preflight: behind `find`, before anything that a preflight cannot satisfy;
     /// - authenticate and authorise: behind CORS, on the same route as the verdict of `find`;
-    /// - rate limit by caller: behind the identity, before the body is touched;
-    /// - cache look-up: before `forward`, and its store behind it;
-    /// - compression: last, on whatever answered.
+    /// - cache look-up: before `forward`, and its store behind it.
+    ///
+    /// What happens to every response of a route, also to a refusal, stands in [`policies::finish`].
     async fn answer(
         &self,
         request: http::Request<Incoming>,
@@ -100,9 +103,15 @@ impl Pipeline {
         if head.uri.path() == "*" {
             return Ok(about_the_host());
         }
+        if let Some(response) = self.preflight(&head, &mut account.context) {
+            return Ok(response);
+        }
         let target = head.uri.clone();
         let found = self.routes.find(framing::host_of(&head), &head.method, target.path())?;
         let route = account.context.route.insert(found.route.clone()).clone();
+        let remembered = account.context.remembered.insert(route.policies.remember(&head));
+        route.policies.admit_address(account.context.client, remembered)?;
+        route.policies.admit_caller(Caller::default(), account.context.client, &head.headers, remembered)?;
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
         let request = Request::from_parts(head, limited(incoming, bytes_max, self.body_timeout, fate)?);
 
@@ -119,6 +128,16 @@ impl Pipeline {
                 Ok(answer.response)
             }
         }
+    }
+
+    /// The answer to a CORS preflight: by the rules of the route that it asks about, before anything that a
+    /// preflight cannot satisfy. None for another request, and where the service decides.
+    fn preflight(&self, head: &request::Parts, context: &mut Context) -> Option<Response> {
+        let method = cors::asked_method(head)?;
+        let found = self.routes.find(framing::host_of(head), &method, head.uri.path()).ok()?;
+        let response = found.route.policies.cors.as_ref()?.preflight(head);
+        context.route = Some(found.route);
+        Some(response)
     }
 }
 

@@ -60,6 +60,11 @@ pub enum Refusal {
     Misdirected,
     /// More requests are in flight than allowed.
     Overloaded,
+    /// The caller has asked too often.
+    RateLimited {
+        /// How long until it may ask again.
+        retry_after: Duration,
+    },
     /// The routes are not there yet.
     Starting,
     /// The service did not answer.
@@ -97,6 +102,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded | Self::Starting => Some(RETRY_AFTER),
+            Self::RateLimited { retry_after } => Some(*retry_after),
             Self::Call(CallError::Busy { retry_after } | CallError::CircuitOpen { retry_after }) => {
                 Some(*retry_after)
             }
@@ -132,6 +138,7 @@ impl Refusal {
                 (StatusCode::MISDIRECTED_REQUEST, "misdirected-request", "Misdirected request")
             }
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
+            Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::Call(error) => call_outline(error),
         }
@@ -156,6 +163,9 @@ impl Refusal {
             Self::BodyTooSlow => "the request body came too slowly",
             Self::Misdirected => "this host has a certificate of its own; ask on another connection",
             Self::Overloaded => "too many requests are in flight",
+            Self::RateLimited { .. } => {
+                "you have asked too often; wait as long as the Retry-After header says"
+            }
             Self::Starting => "the gateway has just started",
             Self::Call(error) => call_detail(error),
         };
@@ -182,9 +192,7 @@ pub fn refuse(refusal: &Refusal, context: &Context) -> Response {
         headers.insert(header::ALLOW, allow.clone());
     }
     if let Some(wait) = refusal.retry_after() {
-        // Whole seconds (RFC 9110, 10.2.3), rounded up so that nobody comes too early.
-        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }
     if refusal.closes() && context.version < http::Version::HTTP_2 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -206,6 +214,11 @@ pub fn refuse_head(refusal: &Refusal) -> Vec<u8> {
         id = id.as_str(),
     );
     [head, text].concat().into_bytes()
+}
+
+/// A time as headers tell it (RFC 9110, 10.2.3), rounded up so that nobody comes too early.
+pub fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// Whether a page serves the caller better than a problem document: it names HTML and rates it above JSON.

@@ -18,6 +18,8 @@ use http::{HeaderValue, Method};
 use super::files::Files;
 use super::host;
 use super::path;
+use super::policies::Policies;
+use super::rate_limit::RateLimiters;
 use super::reply::Refusal;
 use crate::config::{RouteConfig, Target};
 use crate::names::ServiceName;
@@ -62,6 +64,8 @@ pub struct Route {
     pub time: Option<Duration>,
     /// The longest request body in bytes, when the route sets one.
     pub body_bytes_max: Option<u64>,
+    /// What else it does.
+    pub policies: Policies,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -108,7 +112,7 @@ pub struct Routes {
 
 impl Routes {
     /// Builds the routes of a checked configuration.
-    pub fn new(routes: &[RouteConfig]) -> Result<Self, RouteError> {
+    pub fn new(routes: &[RouteConfig], limiters: &RateLimiters) -> Result<Self, RouteError> {
         let mut all = Self::default();
         for config in routes {
             let route = Route {
@@ -117,6 +121,7 @@ impl Routes {
                 action: action(&config.target),
                 time: config.time,
                 body_bytes_max: config.body_bytes_max,
+                policies: Policies::new(config, limiters),
                 line: config.line,
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;

@@ -1,6 +1,7 @@
 //! Tables of requests and the routes that they reach.
 
 use super::*;
+use crate::config::Policies;
 
 /// Routes as `METHODS host path`, where `-` is any; each is named by its line, counted from 1.
 fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
@@ -17,11 +18,12 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
                 target: Target::Service("order".parse().unwrap()),
                 time: None,
                 body_bytes_max: None,
+                policies: Policies::default(),
                 line: index + 1,
             }
         })
         .collect();
-    Routes::new(&config)
+    Routes::new(&config, &RateLimiters::default())
 }
 
 /// What a request reaches: the line of the route, or the status of the refusal.

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::{ListenerConfig, Target};
+use crate::config::{ListenerConfig, Policies, Target};
 use crate::registry::Registry;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
@@ -39,6 +39,7 @@ fn config() -> GatewayConfig {
         idle_timeout: PATIENCE,
         write_timeout: PATIENCE,
         listener: ListenerConfig::default(),
+        policies: Policies::default(),
     }
 }
 
@@ -63,6 +64,7 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         target,
         time: None,
         body_bytes_max: None,
+        policies: Policies::default(),
         line: 1,
     });
     gateway.set_routes(&config, &routes, &balancer).unwrap();

@@ -1,6 +1,7 @@
 //! gateway.toml from the outside: a full example, what an error shows, and what it never shows.
 
 mod bad;
+mod policies;
 
 use std::fs;
 use std::path::PathBuf;
@@ -53,6 +54,7 @@ requests-max = 100
 header-timeout = "5s"
 idle-timeout = "1m"
 write-timeout = "30s"
+security-headers = true
 body-timeout = "3s"
 proxy-protocol = true
 trusted-proxies = ["10.0.0.0/8", "::1"]
@@ -107,10 +109,14 @@ methods = ["GET", "POST"]
 service = "order"
 time = "2s"
 body = "64KiB"
+rate-limit = [{ requests = 100, per = "1s", burst = 200, by = "subject" }, { requests = 1000, per = "1h" }]
+cors = { origins = ["https://app.example.com"], methods = ["GET"], credentials = true, max-age = "1h" }
 
 [[routes]]
 path = "/{*rest}"
 files = "site"
+compress = true
+rate-limit = false
 "#;
 
 #[test]
@@ -133,6 +139,7 @@ fn a_full_example_is_read_as_it_is_written() {
             write_timeout: Duration::from_secs(30),
             listener: listener(&folder),
             body_timeout: Duration::from_secs(3),
+            policies: Policies { security_headers: true, ..Policies::default() },
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
@@ -365,6 +372,14 @@ fn no_broken_file_panics() {
 #[test]
 fn the_schema_has_every_key_of_the_example() {
     fn walk(value: &toml::Value, schema: &serde_json::Value, key: &str) {
+        let kind = match value {
+            toml::Value::Table(_) => "object",
+            toml::Value::Array(_) => "array",
+            toml::Value::Boolean(_) => "boolean",
+            _ => "string",
+        };
+        let mut shapes = schema["anyOf"].as_array().into_iter().flatten();
+        let schema = shapes.find(|shape| shape["type"] == kind).unwrap_or(schema);
         match value {
             toml::Value::Table(table) => {
                 for (name, value) in table {

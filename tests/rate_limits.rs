@@ -1,0 +1,158 @@
+//! Rate limits as clients meet them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, Response, StatusCode};
+use tokio::task::JoinSet;
+
+use crate::support::host::Host;
+use crate::support::origin::{Origin, answer, route};
+
+/// Clients that ask at the same time.
+const CLIENTS: u64 = 64;
+
+/// How often each of them asks.
+const REQUESTS: u64 = 20;
+
+/// How long a change may take to be seen on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn origin() -> Origin {
+    Origin::start(|_| answer(200, &[], "here")).await
+}
+
+async fn get(host: &Host, path: &str) -> Response {
+    host.client().request(Method::GET, path).send().await.unwrap()
+}
+
+async fn status(host: &Host, path: &str) -> u16 {
+    get(host, path).await.status().as_u16()
+}
+
+fn field(response: &Response, name: &str) -> String {
+    let value = response.headers().get(name).unwrap_or_else(|| panic!("{name} is missing: {response:?}"));
+    value.to_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parallel_clients_never_get_more_than_the_limit_and_the_burst() {
+    let asked = Arc::new(AtomicU64::new(0));
+    let counter = asked.clone();
+    let origin = Origin::start(move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        answer(200, &[], "here")
+    })
+    .await;
+    let limit = "rate-limit = { requests = 50, per = \"1s\", burst = 20 }";
+    let host = Host::start(&(origin.section() + &route("/api", limit))).await;
+    let begin = Instant::now();
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let client = host.client();
+        clients.spawn(async move {
+            let mut passed = 0;
+            for _ in 0..REQUESTS {
+                let response = client.request(Method::GET, "/api/x").send().await.unwrap();
+                match response.status() {
+                    StatusCode::OK => passed += 1,
+                    StatusCode::TOO_MANY_REQUESTS => {
+                        assert!(response.headers().contains_key("retry-after"), "{response:?}");
+                    }
+                    other => panic!("{other}"),
+                }
+            }
+            passed
+        });
+    }
+    let passed: u64 = clients.join_all().await.into_iter().sum();
+    let earned = u64::try_from(begin.elapsed().as_millis()).unwrap() / 20 + 1;
+    assert!(passed >= 20 && passed <= 20 + earned, "{passed} passed, 20 and {earned} may");
+    assert_eq!(asked.load(Ordering::Relaxed), passed, "what is refused never reaches the service");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_answer_tells_how_its_caller_stands() {
+    let origin = origin().await;
+    let limit = "rate-limit = [{ requests = 2, per = \"1h\" }, { requests = 60, per = \"1m\", burst = 5, by = \"route\" }]";
+    let config = origin.section() + &route("/api", limit) + &route("/free", "");
+    let host = Host::start(&config).await;
+    let first = get(&host, "/api/x").await;
+    let policy = "\"address\";q=2;w=3600, \"route\";q=5;w=5";
+    assert_eq!((first.status().as_u16(), field(&first, "ratelimit-policy")), (200, policy.to_owned()));
+    assert_eq!(field(&first, "ratelimit"), "\"address\";r=1;t=1800, \"route\";r=4;t=1");
+    assert_eq!(status(&host, "/api/x").await, 200);
+    let refused = get(&host, "/api/x").await;
+    assert_eq!((refused.status().as_u16(), field(&refused, "ratelimit-policy")), (429, policy.to_owned()));
+    assert!(field(&refused, "ratelimit").starts_with("\"address\";r=0;t=3600"), "{refused:?}");
+    let wait: u64 = field(&refused, "retry-after").parse().unwrap();
+    assert!((1_700..=1_800).contains(&wait), "{wait}");
+    assert_eq!(field(&refused, "content-type"), "application/problem+json");
+    let problem: serde_json::Value = refused.json().await.unwrap();
+    assert_eq!(
+        (&problem["status"], &problem["type"]),
+        (&429.into(), &"urn:hostel:problem:rate-limited".into())
+    );
+    let free = get(&host, "/free/x").await;
+    assert_eq!(free.status(), 200);
+    assert!(!free.headers().contains_key("ratelimit"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_address_and_each_value_of_a_header_has_a_limit_of_its_own() {
+    let origin = origin().await;
+    let once = |by: &str| format!("rate-limit = {{ requests = 1, per = \"1h\", by = \"{by}\" }}");
+    let config = [
+        origin.section(),
+        route("/address", &once("address")),
+        route("/tenant", &once("header:x-tenant")),
+        route("/all", &once("route")),
+    ];
+    let host = Host::start(&config.concat()).await;
+    let from = |last: u8| {
+        let address = std::net::IpAddr::from([127, 0, 0, last]);
+        reqwest::Client::builder().no_proxy().local_address(address).build().unwrap()
+    };
+    let ask = async |last: u8, path: &str, tenant: Option<&str>| {
+        let mut request = from(last).get(format!("{}{path}", host.gateway()));
+        if let Some(tenant) = tenant {
+            request = request.header("x-tenant", tenant);
+        }
+        // No client is trusted to say from where it comes.
+        let request = request.header("x-forwarded-for", format!("192.0.2.{last}"));
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((ask(1, "/address/x", None).await, ask(1, "/address/x", None).await), (200, 429));
+    assert_eq!((ask(2, "/address/x", None).await, ask(2, "/address/x", None).await), (200, 429));
+    assert_eq!((ask(1, "/tenant/x", Some("a")).await, ask(2, "/tenant/x", Some("a")).await), (200, 429));
+    assert_eq!((ask(1, "/tenant/x", Some("b")).await, ask(1, "/tenant/x", None).await), (200, 200));
+    assert_eq!((ask(1, "/tenant/x", None).await, ask(2, "/tenant/x", None).await), (429, 200));
+    assert_eq!((ask(1, "/all/x", None).await, ask(2, "/all/x", None).await), (200, 429));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_forgives_nothing_unless_the_limit_changes() {
+    let origin = origin().await;
+    let config = |burst: u32, more: &str| {
+        let limit = format!("rate-limit = {{ requests = 1, per = \"1h\", burst = {burst} }}");
+        origin.section() + &route("/api", &limit) + more
+    };
+    let host = Host::start(&config(1, "")).await;
+    assert_eq!((status(&host, "/api/x").await, status(&host, "/api/x").await), (200, 429));
+    host.write_config(&config(1, &route("/second", "")));
+    answered(&host, "/second/x", 200).await;
+    assert_eq!(status(&host, "/api/x").await, 429);
+    host.write_config(&config(2, &route("/third", "")));
+    answered(&host, "/third/x", 200).await;
+    assert_eq!(status(&host, "/api/x").await, 200);
+}
+
+/// Waits until a path is answered with this status.
+async fn answered(host: &Host, path: &str, expected: u16) {
+    let deadline = Instant::now() + PATIENCE;
+    while status(host, path).await != expected {
+        assert!(Instant::now() < deadline, "{path}\n{}", host.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
