@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::reply;
 use super::route::Route;
-use crate::names::{RequestId, VersionNumber};
+use crate::names::{RequestId, ServiceName, VersionNumber};
 use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 
 /// The context of one request. Phases add to it; the access log reads it at the end.
@@ -20,6 +20,8 @@ pub struct Context {
     pub trace: TraceContext,
     /// The address of the client.
     pub client: IpAddr,
+    /// The scheme that the client used.
+    pub scheme: &'static str,
     /// The method.
     pub method: Method,
     /// The target as sent.
@@ -32,6 +34,8 @@ pub struct Context {
     pub started: Instant,
     /// The route, once found.
     pub route: Option<Arc<Route>>,
+    /// The service, where the route has several to choose from.
+    pub service: Option<ServiceName>,
     /// The version of the service that answered.
     pub service_version: Option<VersionNumber>,
     /// The name of the refusal, when there was one.
@@ -47,12 +51,14 @@ impl Context {
             request_id: RequestId::new().as_str().into(),
             trace: trace.map_or_else(TraceContext::new, |trace| trace.child()),
             client,
+            scheme: "http",
             method: request.method().clone(),
             target: request.uri().clone(),
             version: request.version(),
             prefers_html: reply::prefers_html(headers),
             started: Instant::now(),
             route: None,
+            service: None,
             service_version: None,
             refusal: None,
         }

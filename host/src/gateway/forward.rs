@@ -2,16 +2,18 @@
 //! vouches for are set.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::context::{self, Context};
+use super::header_rules;
 use super::reply::Refusal;
-use super::route::Route;
+use super::rewrite;
+use super::route::{Action, Route};
 use crate::balance::{Answer, Balancer, Call, CallError};
 use crate::body::Request;
+use crate::config::Transform;
 use crate::names::ServiceName;
 use crate::telemetry::trace::TRACEPARENT;
 
@@ -54,6 +56,7 @@ pub async fn send(
     context: &Context,
 ) -> Result<Answer, Refusal> {
     prepare(request.headers_mut(), context)?;
+    transform(&route.transform, &mut request)?;
     let deadline = context.started + route.time.unwrap_or(TIME_MAX);
     let call = Call {
         service: service.clone(),
@@ -92,6 +95,19 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     if let Some(host) = headers.get(header::HOST).cloned() {
         headers.insert("x-forwarded-host", host);
     }
+    Ok(())
+}
+
+/// Changes what the route changes of a request.
+fn transform(transform: &Transform, request: &mut Request) -> Result<(), Refusal> {
+    if let Some(rewrite) = &transform.rewrite {
+        let rewritten = rewrite::apply(rewrite, request.uri())?;
+        *request.uri_mut() = rewritten.target;
+        if let Some(prefix) = rewritten.stripped {
+            request.headers_mut().insert("x-forwarded-prefix", text(prefix)?);
+        }
+    }
+    header_rules::apply(transform.request_headers.as_ref(), request.headers_mut());
     Ok(())
 }
 
@@ -140,11 +156,12 @@ fn text(value: String) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(value).map_err(|_| Refusal::Malformed("a header cannot be passed on"))
 }
 
-/// The service of a route, for metrics and the log.
-pub fn service_of(route: &Arc<Route>) -> Option<&ServiceName> {
-    match &route.action {
-        super::route::Action::Forward(service) => Some(service),
-        super::route::Action::Files(_) => None,
+/// The service of a request, for metrics and the log.
+pub fn service_of(context: &Context) -> Option<&ServiceName> {
+    match context.route.as_ref().map(|route| &route.action) {
+        Some(Action::Forward(service)) => Some(service),
+        Some(Action::Split(_)) => context.service.as_ref(),
+        Some(Action::Redirect(_) | Action::Files(_)) | None => None,
     }
 }
 

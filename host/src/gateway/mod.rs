@@ -2,9 +2,10 @@
 //!
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
 //! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
-//! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
-//! refusal into a response; `access_log` writes it down.
+//! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`,
+//! `condition` and `route` find its route; `limits` bounds its body; `files`, `redirect` or `forward` answers it,
+//! where `split` chooses the service, `rewrite` and `header_rules` change what it sees; `reply` turns a refusal
+//! into a response; `access_log` writes it down.
 
 mod listen;
 mod admission;
@@ -14,9 +15,15 @@ mod context;
 mod framing;
 mod host;
 mod path;
+mod condition;
 mod route;
+mod route_view;
 mod limits;
 mod files;
+mod redirect;
+mod split;
+mod rewrite;
+mod header_rules;
 mod forward;
 mod reply;
 mod access_log;
@@ -43,7 +50,8 @@ use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
-pub use self::route::{RouteError, RouteView};
+pub use self::route::RouteError;
+pub use self::route_view::RouteView;
 
 /// The listener and the current pipeline, which is swapped whole.
 pub struct Gateway {

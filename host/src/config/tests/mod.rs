@@ -1,6 +1,7 @@
 //! gateway.toml from the outside: a full example, what an error shows, and what it never shows.
 
 mod bad;
+mod routes;
 
 use std::fs;
 use std::path::PathBuf;
@@ -132,7 +133,7 @@ fn a_full_example_is_read_as_it_is_written() {
         }
     );
     let [files, orders] = [&config.routes[1], &config.routes[0]];
-    assert_eq!(files.target, Target::Files(folder.0.join("site")));
+    assert_eq!(files.target, Target::Files(folder.0.join("site").into()));
     assert_eq!(orders.target, Target::Service("order".parse().unwrap()));
     assert_eq!(orders.host.as_deref(), Some("shop.example.com"));
     assert_eq!(orders.methods, [http::Method::GET, http::Method::POST]);
