@@ -1,10 +1,11 @@
 //! The parts of routes as they are written and what they mean.
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::*;
 
-const HEAD: &str = "[gateway]\nlisten = \"[::1]:0\"\n[admin]\nlisten = \"[::1]:0\"\n[services.a]\n[services.b]\n";
+const HEAD: &str =
+    "[gateway]\nlisten = \"[::1]:0\"\n[admin]\nlisten = \"[::1]:0\"\n[services.a]\n[services.b]\n";
 
 /// The only route of a file with two services `a` and `b`.
 fn route(text: &str) -> RouteConfig {
@@ -17,9 +18,14 @@ fn route(text: &str) -> RouteConfig {
 
 #[test]
 fn conditions_are_read_as_they_are_written() {
-    let route = route("path = \"/\"\nservice = \"a\"\nheaders = { X-Version = \"2\", x-any = \"*\" }\nquery = { beta = \"1\" }");
+    let route = route(
+        "path = \"/\"\nservice = \"a\"\nheaders = { X-Version = \"2\", x-any = \"*\" }\nquery = { beta = \"1\" }",
+    );
     let headers = [("x-version", Some("2")), ("x-any", None)];
-    let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.map(|value| value.parse().unwrap())));
+    let headers = headers.map(|(name, value)| {
+        let value = value.map(|value| value.parse::<HeaderValue>().unwrap());
+        (name.parse::<HeaderName>().unwrap(), value)
+    });
     assert_eq!(route.conditions.headers, headers);
     assert_eq!(route.conditions.query, [("beta".to_owned(), Some("1".to_owned()))]);
 }
@@ -51,13 +57,9 @@ fn a_split_has_services_weights_and_a_key() {
 
 #[test]
 fn changes_are_read_as_they_are_written() {
-    let change = |rest: &str| {
-        route(&format!("path = \"/api/{{id}}/{{*rest}}\"\nservice = \"a\"\n{rest}")).transform
-    };
-    assert_eq!(
-        change("rewrite = { strip-prefix = \"/api\" }").rewrite,
-        Some(Rewrite::Strip { segments: 1 })
-    );
+    let change =
+        |rest: &str| route(&format!("path = \"/api/{{id}}/{{*rest}}\"\nservice = \"a\"\n{rest}")).transform;
+    assert_eq!(change("rewrite = { strip-prefix = \"/api\" }").rewrite, Some(Rewrite::Strip { segments: 1 }));
     assert_eq!(
         change("rewrite = { add-prefix = \"/v1\" }").rewrite,
         Some(Rewrite::Add { prefix: "/v1".into() })

@@ -66,8 +66,8 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::gateway::files::place::Entry;
     use super::*;
+    use crate::gateway::files::place::Entry;
 
     #[test]
     fn names_are_escaped_in_text_and_link() {
