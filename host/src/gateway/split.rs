@@ -144,7 +144,7 @@ mod tests {
             let mut headers = HeaderMap::new();
             let sent = format!("a=b; {}; c", given.split(';').next().unwrap());
             headers.insert("cookie", sent.parse().unwrap());
-            headers.insert("x-user", client.into());
+            headers.insert("x-user", u16::from(client).into());
             let again = Choice::make(&by_cookie, &headers, address);
             assert_eq!(first.service, again.service, "{given}");
             assert!(again.cookie.is_none());
