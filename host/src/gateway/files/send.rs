@@ -71,7 +71,7 @@ pub async fn whole(
 async fn wants_range(single: &Single, method: &Method, headers: &HeaderMap) -> Result<bool, Refusal> {
     let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
     let is_bytes = range.get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case("bytes="));
-    if method != Method::GET || !is_bytes {
+    if method != Method::GET || !is_bytes || is_all(range, single.metadata.len()) {
         return Ok(false);
     }
     let Some(condition) = headers.get(header::IF_RANGE) else {
@@ -81,6 +81,12 @@ async fn wants_range(single: &Single, method: &Method, headers: &HeaderMap) -> R
     let is = |name: HeaderName| current.headers().get(name) == Some(condition);
     // Both comparisons are strong: of the same bytes, not of the same meaning.
     Ok(is(header::ETAG) || (is(header::LAST_MODIFIED) && single.is_settled()))
+}
+
+/// Whether the end of a file is asked for that is longer than the file: that is the whole (RFC 9110, 14.1.2).
+fn is_all(range: &str, bytes: u64) -> bool {
+    let suffix = range.split_once("=-").and_then(|(_, suffix)| suffix.trim().parse::<u64>().ok());
+    suffix.is_some_and(|suffix| suffix > bytes)
 }
 
 async fn call(single: &Single, method: Method, headers: HeaderMap) -> Result<Response, Refusal> {
