@@ -3,7 +3,7 @@
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
 //! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
 //! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`,
-//! `condition` and `route` find its route; `limits` bounds its body; `files`, `redirect` or `forward` answers it,
+//! `condition` and `route` find its route; `limits` bounds its body; `files`, `location` or `forward` answers it,
 //! where `split` chooses the service, `rewrite` and `header_rules` change what it sees; `reply` turns a refusal
 //! into a response; `access_log` writes it down.
 
@@ -20,7 +20,7 @@ mod route;
 mod route_view;
 mod limits;
 mod files;
-mod redirect;
+mod location;
 mod split;
 mod rewrite;
 mod header_rules;

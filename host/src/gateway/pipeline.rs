@@ -16,7 +16,7 @@ use super::forward;
 use super::framing;
 use super::header_rules;
 use super::limits::{BodyFate, LimitedBody};
-use super::redirect;
+use super::location;
 use super::reply::{self, Refusal};
 use super::route::{Action, Route, Routes};
 use super::split::Choice;
@@ -101,7 +101,7 @@ impl Pipeline {
 
         let mut response = match &route.action {
             Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await?,
-            Action::Redirect(redirect) => redirect::answer(redirect, &target)?,
+            Action::Redirect(redirect) => location::answer(redirect, &target)?,
             Action::Forward(service) => self.forward(service, &route, request, account, fate).await?,
             Action::Split(split) => {
                 let choice = Choice::make(split, request.headers(), account.context.client);
