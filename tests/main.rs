@@ -8,6 +8,8 @@ mod tidy;
 mod contracts;
 mod configuration;
 mod gateway;
+mod routing;
+mod static_files;
 mod framing;
 mod tls;
 mod proxies;

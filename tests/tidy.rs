@@ -64,6 +64,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ppp", &["gateway"]),
     ("governor", &["gateway"]),
     ("async_compression", &["gateway"]),
+    ("rustix", &["gateway"]),
 ];
 
 #[test]

@@ -77,13 +77,21 @@ pub async fn routes(client: &Client, json: bool) -> anyhow::Result<()> {
         return output::json(&routes);
     }
     let rows = routes.into_iter().map(|route| {
-        let target = match (route.service, route.files) {
-            (Some(service), _) => service.to_string(),
-            (None, Some(files)) => format!("files in {}", files.display()),
-            (None, None) => String::new(),
+        let target = match (route.service, route.redirect, route.files) {
+            (Some(service), _, _) => service.to_string(),
+            (None, Some(to), _) => format!("redirect to {to}"),
+            (None, None, Some(files)) => format!("files in {}", files.display()),
+            (None, None, None) => {
+                let shares = route.split.iter().map(|(service, weight)| format!("{service} {weight}"));
+                shares.collect::<Vec<String>>().join(", ")
+            }
         };
+        let conditions = route.headers.iter().map(|(name, value)| format!(" {name}: {value}"));
+        let conditions =
+            conditions.chain(route.query.iter().map(|(name, value)| format!(" ?{name}={value}")));
+        let path = route.path + &conditions.collect::<String>();
         let methods = if route.methods.is_empty() { "all".to_owned() } else { route.methods.join(" ") };
-        [route.host.unwrap_or_else(|| "any".into()), route.path, methods, target, route.line.to_string()]
+        [route.host.unwrap_or_else(|| "any".into()), path, methods, target, route.line.to_string()]
     });
     output::table(["HOST", "PATH", "METHODS", "TARGET", "LINE"], rows);
     Ok(())

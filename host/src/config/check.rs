@@ -10,7 +10,7 @@ use super::file::File;
 use super::grants::Surroundings;
 use super::key::Key;
 use super::report::Report;
-use super::{RouteConfig, ServiceConfig, Target, route, section, service};
+use super::{RouteConfig, ServiceConfig, route, section, service};
 use crate::names::ServiceName;
 
 /// Checks the whole file; the result counts only when nothing was reported.
@@ -44,10 +44,8 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
     Config { file, folder, gateway, admin, storage, telemetry, messaging, services, routes }
 }
 
-/// A route without a limit for bodies has that of its service.
+/// A route without a limit for bodies has the smallest of its services.
 fn inherit_limits(route: &mut RouteConfig, services: &BTreeMap<ServiceName, Arc<ServiceConfig>>) {
-    if let Target::Service(name) = &route.target {
-        let limit = services.get(name).and_then(|service| service.limits.body);
-        route.body_bytes_max = route.body_bytes_max.or(limit);
-    }
+    let limits = route.target.services().into_iter().filter_map(|name| services.get(name)?.limits.body);
+    route.body_bytes_max = route.body_bytes_max.or(limits.min());
 }

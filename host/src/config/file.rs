@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::listener_file::{Http2, Tls};
 use super::policy_file::{Cors, RateLimits};
+use super::route_file::{Files, Redirect, RequestHeaders, ResponseHeaders, Rewrite, Share};
 
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
 pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
@@ -242,7 +243,7 @@ pub struct Limits {
     pub body: Option<Size>,
 }
 
-/// Which requests go to a service or to files.
+/// Which requests go to services or to files, or are sent elsewhere.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Route {
@@ -255,12 +256,29 @@ pub struct Route {
     /// The methods; all when absent.
     #[schemars(extend("examples" = [["GET", "POST"]]))]
     pub methods: Option<Vec<String>>,
+    /// Header fields that a request must have, each exactly or, as `*`, with any value; none when absent.
+    pub headers: Option<BTreeMap<String, Text>>,
+    /// Parameters that the query must have, each exactly or, as `*`, with any value; none when absent.
+    pub query: Option<BTreeMap<String, Text>>,
     /// The service that answers.
     #[schemars(example = &"order")]
     pub service: Option<String>,
+    /// The services that answer, each with its share of the requests.
+    #[schemars(extend("examples" = [[{"service": "order", "weight": 90}, {"service": "order-next", "weight": 10}]]))]
+    pub split: Option<Vec<Share>>,
+    /// By what a client stays with one service of the split: `cookie:NAME`, `header:NAME` or `address`.
+    #[schemars(example = &"cookie:side")]
+    pub sticky: Option<String>,
+    /// Where clients are sent.
+    pub redirect: Option<Redirect>,
     /// The folder of static files that answers, relative to this file.
-    #[schemars(example = &"components/storefront/site")]
-    pub files: Option<String>,
+    pub files: Option<Files>,
+    /// How the path is changed for the service; as the client sent it when absent.
+    pub rewrite: Option<Rewrite>,
+    /// What is changed in the header of requests for the service.
+    pub request_headers: Option<RequestHeaders>,
+    /// What is changed in the header of responses.
+    pub response_headers: Option<ResponseHeaders>,
     /// The time to the response head; as the service's when absent.
     pub time: Option<Time>,
     /// The longest request body; as the gateway's when absent.

@@ -53,7 +53,7 @@ pub struct TlsConfig {
     /// Whose client certificates are taken; none: nobody is asked for one.
     pub clients: Option<ClientCaConfig>,
     /// The listener that redirects to https.
-    pub redirect: Option<RedirectConfig>,
+    pub redirect: Option<RedirectListenerConfig>,
 }
 
 /// The files of one certificate.
@@ -76,7 +76,7 @@ pub struct ClientCaConfig {
 
 /// A clear-text address whose requests are sent to https.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RedirectConfig {
+pub struct RedirectListenerConfig {
     /// Where it listens.
     pub listen: SocketAddr,
     /// The port that clients are sent to; none: the gateway's.
@@ -124,7 +124,7 @@ impl ListenerConfig {
     }
 
     /// Where the redirecting listener stands.
-    pub fn redirect(&self) -> Option<RedirectConfig> {
+    pub fn redirect(&self) -> Option<RedirectListenerConfig> {
         self.tls.as_ref().and_then(|tls| tls.redirect)
     }
 }
@@ -195,7 +195,7 @@ fn clients(tls: &written::Tls, folder: &Path, key: &Key, report: &mut Report<'_>
     })
 }
 
-fn redirect(tls: &written::Tls, key: &Key, report: &mut Report<'_>) -> Option<RedirectConfig> {
+fn redirect(tls: &written::Tls, key: &Key, report: &mut Report<'_>) -> Option<RedirectListenerConfig> {
     let (listen_key, port_key) = (key.field("redirect"), key.field("redirect-port"));
     if tls.redirect.is_none() {
         if tls.redirect_port.is_some() && !report.refused_within(&listen_key) {
@@ -204,7 +204,7 @@ fn redirect(tls: &written::Tls, key: &Key, report: &mut Report<'_>) -> Option<Re
         return None;
     }
     let listen = units::listen(tls.redirect.as_deref(), &listen_key, report);
-    Some(RedirectConfig { listen, port: tls.redirect_port.and_then(|port| port.try_into().ok()) })
+    Some(RedirectListenerConfig { listen, port: tls.redirect_port.and_then(|port| port.try_into().ok()) })
 }
 
 /// A file that must be there; what is in it is told when it is read.

@@ -8,6 +8,7 @@ mod problem;
 mod report;
 mod suggest;
 mod file;
+mod route_file;
 mod structure;
 mod units;
 mod origin;
@@ -19,6 +20,15 @@ mod listener;
 mod directory;
 mod grants;
 mod service;
+mod conditions;
+mod template;
+mod header_rules;
+mod rewrite;
+mod redirect;
+mod split;
+mod files;
+mod target;
+mod transform;
 mod route;
 mod policy_file;
 mod policies;
@@ -38,22 +48,31 @@ use std::sync::Arc;
 
 use crate::names::ServiceName;
 
+pub use conditions::Conditions;
 pub use cors::{Cors, Origins};
 pub use file::schema;
+pub use files::FilesConfig;
 pub use grants::{Grants, Subscription};
+pub use header_rules::HeaderRules;
 pub use listener::{
     CertificateConfig, ClientCaConfig, ClientCertificates, Http2Config, ListenerConfig, ProxyConfig,
-    RedirectConfig, TlsConfig, TlsVersion,
+    RedirectListenerConfig, TlsConfig, TlsVersion,
 };
 pub use locate::storage_of;
 pub use origin::Origin;
 pub use policies::Policies;
 pub use problem::{ConfigError, Problem};
 pub use rate_limit::{By, RateLimit};
-pub use route::{RouteConfig, Target};
+pub use redirect::RedirectConfig;
+pub use rewrite::Rewrite;
+pub use route::RouteConfig;
 pub use secret::Secret;
 pub use section::{AdminConfig, GatewayConfig, LogFormat, MessagingConfig, StorageConfig, TelemetryConfig};
 pub use service::{Instances, Limits, ServiceConfig, Source};
+pub use split::{Share, SplitConfig, Sticky};
+pub use target::Target;
+pub use template::Template;
+pub use transform::Transform;
 
 use key::Key;
 use report::Report;

@@ -1,12 +1,11 @@
 //! A route: which requests it takes, where they go, and their limits.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::Method;
 
-use crate::names::ServiceName;
-
+use super::conditions::{self, Conditions};
 use super::file;
 use super::grants::{self, Surroundings};
 use super::key::Key;
@@ -15,6 +14,8 @@ use super::pattern;
 use super::policies::{self, Policies};
 use super::report::Report;
 use super::suggest;
+use super::target::{self, Target};
+use super::transform::{self, Transform};
 use super::units::{self, SIZE_BYTES_MAX};
 
 /// The methods that a route can name (RFC 9110, 9.3; RFC 5789). CONNECT and TRACE end at the gateway.
@@ -29,8 +30,12 @@ pub struct RouteConfig {
     pub path: String,
     /// The methods, in upper case; empty: all.
     pub methods: Vec<Method>,
+    /// What a request must have besides.
+    pub conditions: Conditions,
     /// Who answers.
     pub target: Target,
+    /// What is changed in requests and responses.
+    pub transform: Transform,
     /// The time to the response head; none: as the service's.
     pub time: Option<Duration>,
     /// The longest request body in bytes; none: as the service's or the gateway's.
@@ -41,15 +46,6 @@ pub struct RouteConfig {
     pub line: usize,
 }
 
-/// Who answers the requests of a route.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// A service of the file.
-    Service(ServiceName),
-    /// The static files of a folder, absolute; the path of the route ends in `{*rest}`.
-    Files(PathBuf),
-}
-
 impl RouteConfig {
     /// The path without the names of its parameters: equal shapes match the same paths.
     pub fn shape(&self) -> String {
@@ -57,24 +53,40 @@ impl RouteConfig {
     }
 
     /// Whether a request exists for which neither route is the more specific one. A route with methods is
-    /// more specific than one for all.
+    /// more specific than one for all, then one with more conditions.
     pub fn is_equal_to(&self, other: &Self) -> bool {
         let has_common_method = match (self.methods.as_slice(), other.methods.as_slice()) {
             ([], []) => true,
             (one, other) => one.iter().any(|method| other.contains(method)),
         };
-        has_common_method && self.host == other.host && self.shape() == other.shape()
+        has_common_method
+            && self.conditions.is_equal_to(&other.conditions)
+            && self.host == other.host
+            && self.shape() == other.shape()
     }
 }
 
 impl PartialEq for RouteConfig {
     /// Whether a running route could stay as it is; moving it in the file changes nothing.
     fn eq(&self, other: &Self) -> bool {
-        let Self { host, path, methods, target, time, body_bytes_max, policies, line: _ } = self;
+        let Self {
+            host,
+            path,
+            methods,
+            conditions,
+            target,
+            transform,
+            time,
+            body_bytes_max,
+            policies,
+            line: _,
+        } = self;
         *host == other.host
             && *path == other.path
             && *methods == other.methods
+            && *conditions == other.conditions
             && *target == other.target
+            && *transform == other.transform
             && *time == other.time
             && *body_bytes_max == other.body_bytes_max
             && *policies == other.policies
@@ -88,16 +100,21 @@ pub fn check_all(
     report: &mut Report<'_>,
 ) -> Vec<RouteConfig> {
     let mut routes: Vec<RouteConfig> = Vec::with_capacity(written.len());
+    // Only routes of one host and shape can be equal: ten thousand routes are not compared each with each.
+    let mut neighbours: HashMap<(Option<String>, String), Vec<usize>> = HashMap::new();
     for (index, written) in written.iter().enumerate() {
         let key = Key::root().field("routes").item(index);
         let Some(route) = check(written, around, &key, report) else { continue };
-        if let Some(equal) = routes.iter().find(|above| above.is_equal_to(&route)) {
+        let above = neighbours.entry((route.host.clone(), route.shape())).or_default();
+        if let Some(equal) = above.iter().map(|index| &routes[*index]).find(|above| above.is_equal_to(&route))
+        {
             let remedy = format!(
-                "change host, path or methods: the route at line {} takes the same requests",
+                "change host, path, methods, headers or query: the route at line {} takes the same requests",
                 equal.line
             );
             report.refuse(&key.field("path"), remedy);
         }
+        above.push(routes.len());
         routes.push(route);
     }
     routes
@@ -113,7 +130,9 @@ fn check(
     let host = host(written.host.as_deref(), &key.field("host"), report);
     let path = path(written, &key.field("path"), report);
     let methods = methods(written, &key.field("methods"), report);
-    let target = target(written, around, key, report);
+    let conditions = conditions::check(written, key, report);
+    let target = target::check(written, around, key, report);
+    let transform = transform::check(written, key, report);
     let time = units::time_or_none(written.time.as_ref(), &key.field("time"), report);
     let body_bytes_max =
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
@@ -122,7 +141,9 @@ fn check(
         host: host.ok()?,
         path: path?,
         methods: methods?,
+        conditions,
         target: target?,
+        transform,
         time,
         body_bytes_max,
         policies,
@@ -168,44 +189,4 @@ fn methods(written: &file::Route, key: &Key, report: &mut Report<'_>) -> Option<
         Method::from_bytes(known.as_bytes()).map_err(|error| error.to_string())
     });
     (!report.refused_within(key)).then_some(methods)
-}
-
-fn target(
-    written: &file::Route,
-    around: Surroundings<'_>,
-    key: &Key,
-    report: &mut Report<'_>,
-) -> Option<Target> {
-    match (&written.service, &written.files) {
-        (Some(service), None) => {
-            let directory = around.directory;
-            if !directory.services.contains(service) {
-                let advice = suggest::advise(service, "services", directory.services());
-                report.refuse(&key.field("service"), advice);
-            }
-            // An invalid name of a service that stands in the file is refused there.
-            service.parse().ok().map(Target::Service)
-        }
-        (None, Some(files)) => {
-            let files_key = key.field("files");
-            let folder = units::path(files, around.folder, &files_key, report);
-            if !folder.is_dir() {
-                report.refuse(&files_key, "correct the path or make the folder: there is no such folder");
-            }
-            Some(Target::Files(folder))
-        }
-        (Some(_), Some(_)) => {
-            let remedy = "keep one of them: a service or a folder of files answers";
-            report.refuse_found(&key.field("files"), "`files` beside `service`", remedy);
-            None
-        }
-        (None, None) => {
-            // A misspelt key was refused, and it was probably one of these.
-            if !report.refused_within(key) {
-                let remedy = "add `service = \"NAME\"` or `files = \"FOLDER\"`";
-                report.refuse_found(key, "neither `service` nor `files`", remedy);
-            }
-            None
-        }
-    }
 }

@@ -163,7 +163,7 @@ impl Account {
             bytes: self.bytes,
             duration_ms: duration.as_secs_f64() * 1000.0,
             route: route.map(|route| route.pattern.clone()),
-            service: route.and_then(forward::service_of).cloned(),
+            service: forward::service_of(context).cloned(),
             version: context.service_version,
             request: context.request_id.clone(),
             trace: context.trace.trace_text(),
@@ -179,7 +179,7 @@ impl Drop for Account {
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
         let route = self.context.route.as_ref();
         let pattern = route.map_or("", |route| route.pattern.as_str());
-        let service = route.and_then(forward::service_of);
+        let service = forward::service_of(&self.context);
         let version = self.context.service_version;
         self.metrics.request(service, version, pattern, &self.context.method, status, duration);
         // A level that nobody listens to costs nothing.

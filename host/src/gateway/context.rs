@@ -12,7 +12,7 @@ use super::peer::Peer;
 use super::policies::Remembered;
 use super::reply;
 use super::route::Route;
-use crate::names::{RequestId, VersionNumber};
+use crate::names::{RequestId, ServiceName, VersionNumber};
 use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 
 /// The context of one request. Phases add to it; the access log reads it at the end.
@@ -48,6 +48,8 @@ pub struct Context {
     pub route: Option<Arc<Route>>,
     /// What the policies of the route need for the response, once they have seen the request.
     pub remembered: Option<Remembered>,
+    /// The service, where the route has several to choose from.
+    pub service: Option<ServiceName>,
     /// The version of the service that answered.
     pub service_version: Option<VersionNumber>,
     /// The name of the refusal, when there was one.
@@ -76,6 +78,7 @@ impl Context {
             started: Instant::now(),
             route: None,
             remembered: None,
+            service: None,
             service_version: None,
             refusal: None,
         }

@@ -1,17 +1,19 @@
 //! Hands a request to a service: headers that only one hop may see are taken out, those that the host
 //! vouches for are set.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::context::{self, Context};
 use super::forwarded;
+use super::header_rules;
 use super::reply::Refusal;
-use super::route::Route;
+use super::rewrite;
+use super::route::{Action, Route};
 use crate::balance::{Answer, Balancer, Call, CallError};
 use crate::body::Request;
+use crate::config::Transform;
 use crate::names::ServiceName;
 use crate::telemetry::trace::TRACEPARENT;
 
@@ -54,6 +56,7 @@ pub async fn send(
     context: &Context,
 ) -> Result<Answer, Refusal> {
     prepare(request.headers_mut(), context)?;
+    transform(&route.transform, &mut request)?;
     let deadline = context.started + route.time.unwrap_or(TIME_MAX);
     let call = Call {
         service: service.clone(),
@@ -88,6 +91,19 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     headers.insert(TRACEPARENT, text(context.trace.to_header())?);
     headers.insert("hostel-request", text(context.request_id.to_string())?);
     forwarded::write(headers, context)
+}
+
+/// Changes what the route changes of a request.
+fn transform(transform: &Transform, request: &mut Request) -> Result<(), Refusal> {
+    if let Some(rewrite) = &transform.rewrite {
+        let rewritten = rewrite::apply(rewrite, request.uri())?;
+        *request.uri_mut() = rewritten.target;
+        if let Some(prefix) = rewritten.stripped {
+            request.headers_mut().insert("x-forwarded-prefix", text(prefix)?);
+        }
+    }
+    header_rules::apply(transform.request_headers.as_ref(), request.headers_mut());
+    Ok(())
 }
 
 /// Takes out what belongs to the connection only, and what its Connection field names.
@@ -131,16 +147,19 @@ fn text(value: String) -> Result<HeaderValue, Refusal> {
     HeaderValue::try_from(value).map_err(|_| Refusal::Malformed("a header cannot be passed on"))
 }
 
-/// The service of a route, for metrics and the log.
-pub fn service_of(route: &Arc<Route>) -> Option<&ServiceName> {
-    match &route.action {
-        super::route::Action::Forward(service) => Some(service),
-        super::route::Action::Files(_) => None,
+/// The service of a request, for metrics and the log.
+pub fn service_of(context: &Context) -> Option<&ServiceName> {
+    match context.route.as_ref().map(|route| &route.action) {
+        Some(Action::Forward(service)) => Some(service),
+        Some(Action::Split(_)) => context.service.as_ref(),
+        Some(Action::Redirect(_) | Action::Files(_)) | None => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::gateway::peer::Peer;
 

@@ -4,10 +4,11 @@
 //! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and `tls`,
 //! with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP, `wire` holds
 //! it to its rules); `redirect` answers where only https is served; `pipeline` is the path of a request, with
-//! `context` what is known about it; `framing` and `host` check its head; `path` and `route` find its route, `policies` what
+//! `context` what is known about it; `framing` and `host` check its head; `path`, `condition` and `route` find its route, `policies` what
 //! that asks of a request and does to its response (`rate_limit`, `cors`, `compress`, `security_headers`);
-//! `limits` bounds its body; `files` or `forward` answers it, and `forwarded` is what proxies say; `reply` turns a
-//! refusal into a response; `access_log` writes it down.
+//! `limits` bounds its body; `files`, `location` or `forward` answers it, where `split` chooses the service,
+//! `rewrite` and `header_rules` change what it sees, and `forwarded` is what proxies say; `reply` turns a refusal
+//! into a response; `access_log` writes it down.
 
 mod listen;
 mod entry;
@@ -25,7 +26,9 @@ mod context;
 mod framing;
 mod host;
 mod path;
+mod condition;
 mod route;
+mod route_view;
 mod limits;
 mod policies;
 mod rate_limit;
@@ -37,6 +40,10 @@ mod compressed_body;
 mod vary;
 mod security_headers;
 mod files;
+mod location;
+mod split;
+mod rewrite;
+mod header_rules;
 mod forward;
 mod forwarded;
 mod reply;
@@ -67,7 +74,8 @@ use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
 pub use self::certificate::TlsError;
-pub use self::route::{RouteError, RouteView};
+pub use self::route::RouteError;
+pub use self::route_view::RouteView;
 
 /// The listener and the current pipeline, which is swapped whole.
 pub struct Gateway {

@@ -9,19 +9,24 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::access_log::{AccessLog, Account, AccountedBody};
+use super::condition::Facts;
 use super::connection::Busy;
 use super::context::Context;
 use super::cors;
 use super::forward;
 use super::framing;
+use super::header_rules;
 use super::limits::{BodyFate, LimitedBody};
+use super::location;
 use super::peer::Peer;
 use super::policies;
 use super::rate_limit::Caller;
 use super::reply::{self, Refusal};
-use super::route::{Action, Routes};
+use super::route::{Action, Route, Routes};
+use super::split::Choice;
 use crate::balance::Balancer;
 use crate::body::{self, Request, Response};
+use crate::names::ServiceName;
 use crate::telemetry::metrics::Metrics;
 
 /// What requests meet on their way. Built whole from one configuration; a request keeps the one that it
@@ -107,7 +112,8 @@ impl Pipeline {
             return Ok(response);
         }
         let target = head.uri.clone();
-        let found = self.routes.find(framing::host_of(&head), &head.method, target.path())?;
+        let facts = Facts::of(&head);
+        let found = self.routes.find(framing::host_of(&head), &head.method, target.path(), facts)?;
         let route = account.context.route.insert(found.route.clone()).clone();
         let remembered = account.context.remembered.insert(route.policies.remember(&head));
         route.policies.admit_address(account.context.client, remembered)?;
@@ -115,26 +121,46 @@ impl Pipeline {
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
         let request = Request::from_parts(head, limited(incoming, bytes_max, self.body_timeout, fate)?);
 
-        match &route.action {
-            Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await,
-            Action::Forward(service) => {
-                let answer = forward::send(&self.balancer, service, &route, request, &account.context).await;
-                // What happened to the body goes before what the service made of it.
-                if let Some(refusal) = fate.as_ref().and_then(|fate| fate.refusal()) {
-                    return Err(refusal);
-                }
-                let answer = answer?;
-                account.context.service_version = answer.version;
-                Ok(answer.response)
+        let mut response = match &route.action {
+            Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await?,
+            Action::Redirect(redirect) => location::answer(redirect, &target)?,
+            Action::Forward(service) => self.forward(service, &route, request, account, fate).await?,
+            Action::Split(split) => {
+                let choice = Choice::make(split, request.headers(), account.context.client);
+                account.context.service = Some(choice.service.clone());
+                let mut response = self.forward(choice.service, &route, request, account, fate).await?;
+                choice.remember(response.headers_mut(), account.context.scheme == "https");
+                response
             }
+        };
+        header_rules::apply(route.transform.response_headers.as_ref(), response.headers_mut());
+        Ok(response)
+    }
+
+    async fn forward(
+        &self,
+        service: &ServiceName,
+        route: &Route,
+        request: Request,
+        account: &mut Account,
+        fate: &Option<Arc<BodyFate>>,
+    ) -> Result<Response, Refusal> {
+        let answer = forward::send(&self.balancer, service, route, request, &account.context).await;
+        // What happened to the body goes before what the service made of it.
+        if let Some(refusal) = fate.as_ref().and_then(|fate| fate.refusal()) {
+            return Err(refusal);
         }
+        let answer = answer?;
+        account.context.service_version = answer.version;
+        Ok(answer.response)
     }
 
     /// The answer to a CORS preflight: by the rules of the route that it asks about, before anything that a
     /// preflight cannot satisfy. None for another request, and where the service decides.
     fn preflight(&self, head: &request::Parts, context: &mut Context) -> Option<Response> {
         let method = cors::asked_method(head)?;
-        let found = self.routes.find(framing::host_of(head), &method, head.uri.path()).ok()?;
+        let found =
+            self.routes.find(framing::host_of(head), &method, head.uri.path(), Facts::of(head)).ok()?;
         let response = found.route.policies.cors.as_ref()?.preflight(head);
         context.route = Some(found.route);
         Some(response)

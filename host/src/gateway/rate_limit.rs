@@ -132,7 +132,7 @@ type Place = (String, Arc<str>, RateLimit);
 
 impl RateLimiters {
     fn get(&self, route: &RouteConfig, name: &Arc<str>, config: &RateLimit) -> Arc<Limiter> {
-        let route = format!("{:?} {:?} {}", route.host, route.methods, route.shape());
+        let route = format!("{:?} {:?} {} {:?}", route.host, route.methods, route.shape(), route.conditions);
         let mut limiters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         limiters.retain(|_, limiter| limiter.strong_count() > 0);
         let kept = limiters.entry((route, name.clone(), config.clone())).or_default();
@@ -173,7 +173,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Policies, Target};
+    use crate::config::{Conditions, Policies, Target, Transform};
 
     fn route(path: &str, limits: &[(u32, u32, By)]) -> RouteConfig {
         let limit = |(requests, burst, by): &(u32, u32, By)| RateLimit {
@@ -187,7 +187,9 @@ mod tests {
             host: None,
             path: path.into(),
             methods: Vec::new(),
+            conditions: Conditions::default(),
             target: Target::Service("order".parse().unwrap()),
+            transform: Transform::default(),
             time: None,
             body_bytes_max: None,
             policies: Policies { rate_limits, ..Policies::default() },

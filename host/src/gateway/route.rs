@@ -1,27 +1,28 @@
-//! Host, path and method -> route, decided on the normal form of the path.
+//! Host, path, method, header and query -> route, decided on the normal form of the path.
 //!
 //! An exact host goes before a wildcard, a longer wildcard before a shorter one, any of them before no
 //! host. Within a host the most specific path wins, segment by segment: literal, `{name}`, `{*rest}`.
-//! The method is looked at last, so that a path without the method is 405, not another route.
+//! Method, header and query are looked at last, among the routes of that path only: a path without the method is
+//! 405, one whose conditions are not met is 404, never another path's route.
 //!
 //! The tree is our own because the crate `matchit` refuses `/x/{name}` beside `/x/{*rest}`, which is
 //! the usual pair of an API and its fallback, and lets `{*rest}` match no empty rest.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use super::condition::Facts;
 use super::files::Files;
 use super::host;
 use super::path;
 use super::policies::Policies;
 use super::rate_limit::RateLimiters;
 use super::reply::Refusal;
-use crate::config::{RouteConfig, Target};
+use crate::config::{Conditions, RedirectConfig, RouteConfig, SplitConfig, Target, Transform};
 use crate::names::ServiceName;
 
 /// Why routes cannot be taken into use.
@@ -58,8 +59,12 @@ pub struct Route {
     pub pattern: String,
     /// The methods; empty for all.
     pub methods: Vec<Method>,
+    /// What a request must have besides.
+    pub conditions: Conditions,
     /// What answers.
     pub action: Action,
+    /// What is changed in requests and responses.
+    pub transform: Transform,
     /// The time to the response head, when the route sets one.
     pub time: Option<Duration>,
     /// The longest request body in bytes, when the route sets one.
@@ -75,6 +80,10 @@ pub struct Route {
 pub enum Action {
     /// A service.
     Forward(ServiceName),
+    /// One of several services.
+    Split(SplitConfig),
+    /// Another address.
+    Redirect(RedirectConfig),
     /// A folder or file.
     Files(Files),
 }
@@ -105,8 +114,8 @@ impl Found<'_> {
 #[derive(Debug, Default)]
 pub struct Routes {
     exact: HashMap<String, Node>,
-    /// Host suffixes such as `.example.com`, the longest first.
-    wildcard: Vec<(String, Node)>,
+    /// By the suffix of the host, such as `.example.com`.
+    wildcard: HashMap<String, Node>,
     any: Node,
 }
 
@@ -118,7 +127,9 @@ impl Routes {
             let route = Route {
                 pattern: config.path.clone(),
                 methods: config.methods.clone(),
+                conditions: config.conditions.clone(),
                 action: action(&config.target),
+                transform: config.transform.clone(),
                 time: config.time,
                 body_bytes_max: config.body_bytes_max,
                 policies: Policies::new(config, limiters),
@@ -126,7 +137,6 @@ impl Routes {
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;
         }
-        all.wildcard.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
         Ok(all)
     }
 
@@ -136,12 +146,13 @@ impl Routes {
         host: Option<&str>,
         method: &Method,
         raw_path: &'p str,
+        facts: Facts<'_>,
     ) -> Result<Found<'p>, Refusal> {
         let path = path::normal_form(raw_path).map_err(Refusal::Path)?;
         let host = host.map(host::comparable);
-        let (route, rest_start) = self.choose(host.as_deref(), method, &path)?;
+        let (route, rest_start) = self.choose(host.as_deref(), method, &path, facts)?;
         for reading in path::other_readings(&path) {
-            let other = self.choose(host.as_deref(), method, &reading);
+            let other = self.choose(host.as_deref(), method, &reading, facts);
             if !other.is_ok_and(|(other, _)| Arc::ptr_eq(other, route)) {
                 return Err(Refusal::AmbiguousPath);
             }
@@ -154,24 +165,32 @@ impl Routes {
         host: Option<&str>,
         method: &Method,
         path: &str,
+        facts: Facts<'_>,
     ) -> Result<(&Arc<Route>, usize), Refusal> {
         let (routes, rest_length) = self.candidates(host, path).ok_or(Refusal::NoRoute)?;
-        let named = routes.iter().find(|route| !route.methods.is_empty() && accepts(route, method));
-        let route = named.or_else(|| routes.iter().find(|route| route.methods.is_empty()));
-        let route = route.ok_or_else(|| Refusal::Method { allow: allow(routes) })?;
-        Ok((route, path.len() - rest_length))
+        let met = || routes.iter().filter(|route| facts.meet(&route.conditions));
+        // They stand in the order of how specific they are.
+        let named = met().find(|route| !route.methods.is_empty() && accepts(route, method));
+        let route = named.or_else(|| met().find(|route| route.methods.is_empty()));
+        let rest_start = path.len() - rest_length;
+        match route {
+            Some(route) => Ok((route, rest_start)),
+            None if met().next().is_some() => Err(Refusal::Method { allow: allow(met()) }),
+            None => Err(Refusal::NoRoute),
+        }
     }
 
     /// The routes of the most specific host and path, and how long the rest is.
     fn candidates(&self, host: Option<&str>, path: &str) -> Option<(&[Arc<Route>], usize)> {
         let host = host.unwrap_or_default();
         let below = path.strip_prefix('/')?;
-        let wildcards = self.wildcard.iter();
-        let wildcards = wildcards
-            .filter(|(suffix, _)| host.len() > suffix.len() && host.ends_with(suffix.as_str()))
-            .map(|(_, node)| node);
-        let mut tables = self.exact.get(host).into_iter().chain(wildcards).chain([&self.any]);
-        tables.find_map(|table| table.find(Some(below)))
+        if let Some(found) = self.exact.get(host).and_then(|table| table.find(Some(below))) {
+            return Some(found);
+        }
+        // The longest suffix first; what stands before it is not empty.
+        let dots = host.match_indices('.').filter(|(dot, _)| *dot > 0 && !self.wildcard.is_empty());
+        let mut wildcards = dots.filter_map(|(dot, _)| self.wildcard.get(&host[dot..]));
+        wildcards.find_map(|table| table.find(Some(below))).or_else(|| self.any.find(Some(below)))
     }
 
     fn table(&mut self, host: Option<&str>) -> &mut Node {
@@ -182,12 +201,7 @@ impl Routes {
         let Some(suffix) = host.strip_prefix('*') else {
             return self.exact.entry(host.into_owned()).or_default();
         };
-        let index = self.wildcard.iter().position(|(known, _)| known == suffix);
-        let index = index.unwrap_or_else(|| {
-            self.wildcard.push((suffix.to_owned(), Node::default()));
-            self.wildcard.len() - 1
-        });
-        &mut self.wildcard[index].1
+        self.wildcard.entry(suffix.to_owned()).or_default()
     }
 }
 
@@ -253,53 +267,21 @@ impl Node {
     }
 }
 
-/// What is shown of a route.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
-pub struct RouteView {
-    /// The host as configured; none for any.
-    pub host: Option<String>,
-    /// The path pattern.
-    pub path: String,
-    /// The methods; empty for all.
-    pub methods: Vec<String>,
-    /// The service that answers.
-    #[schema(value_type = Option<String>)]
-    pub service: Option<ServiceName>,
-    /// The folder of files that answers.
-    #[schema(value_type = Option<String>)]
-    pub files: Option<PathBuf>,
-    /// The line in gateway.toml.
-    pub line: usize,
-}
-
-impl From<&RouteConfig> for RouteView {
-    fn from(config: &RouteConfig) -> Self {
-        let (service, files) = match &config.target {
-            Target::Service(name) => (Some(name.clone()), None),
-            Target::Files(folder) => (None, Some(folder.clone())),
-        };
-        Self {
-            host: config.host.clone(),
-            path: config.path.clone(),
-            methods: config.methods.iter().map(Method::to_string).collect(),
-            service,
-            files,
-            line: config.line,
-        }
-    }
-}
-
 fn action(target: &Target) -> Action {
     match target {
         Target::Service(name) => Action::Forward(name.clone()),
-        Target::Files(folder) => Action::Files(Files::new(folder.clone())),
+        Target::Split(split) => Action::Split(split.clone()),
+        Target::Redirect(redirect) => Action::Redirect(redirect.clone()),
+        Target::Files(files) => Action::Files(Files::new(files.clone())),
     }
 }
 
+/// Adds a route to those of one path, the one with the most conditions first.
 fn add(routes: &mut Vec<Arc<Route>>, route: Arc<Route>) -> Result<(), RouteError> {
     let equal = |other: &&Arc<Route>| {
-        (other.methods.is_empty() && route.methods.is_empty())
-            || other.methods.iter().any(|method| route.methods.contains(method))
+        let has_common_method = (other.methods.is_empty() && route.methods.is_empty())
+            || other.methods.iter().any(|method| route.methods.contains(method));
+        has_common_method && other.conditions.is_equal_to(&route.conditions)
     };
     if let Some(other) = routes.iter().find(equal) {
         return Err(RouteError::Equal {
@@ -308,7 +290,8 @@ fn add(routes: &mut Vec<Arc<Route>>, route: Arc<Route>) -> Result<(), RouteError
             other: other.line,
         });
     }
-    routes.push(route);
+    let place = routes.partition_point(|other| other.conditions.weight() >= route.conditions.weight());
+    routes.insert(place, route);
     Ok(())
 }
 
@@ -317,8 +300,8 @@ fn accepts(route: &Route, method: &Method) -> bool {
     route.methods.contains(method) || (method == Method::HEAD && route.methods.contains(&Method::GET))
 }
 
-fn allow(routes: &[Arc<Route>]) -> HeaderValue {
-    let mut methods: Vec<&str> = routes.iter().flat_map(|route| &route.methods).map(Method::as_str).collect();
+fn allow<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) -> HeaderValue {
+    let mut methods: Vec<&str> = routes.flat_map(|route| &route.methods).map(Method::as_str).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");
     }

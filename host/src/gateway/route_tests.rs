@@ -1,9 +1,12 @@
 //! Tables of requests and the routes that they reach.
 
+use http::{HeaderMap, HeaderName};
+
 use super::*;
 use crate::config::Policies;
 
-/// Routes as `METHODS host path`, where `-` is any; each is named by its line, counted from 1.
+/// Routes as `METHODS host path`, where `-` is any, and perhaps conditions: `name=value` on the header, `?name=value`
+/// on the query. Each is named by its line, counted from 1.
 fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
     let config: Vec<RouteConfig> = lines
         .iter()
@@ -15,7 +18,9 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
                 host: Some(words[1]).filter(|word| *word != "-").map(String::from),
                 path: words[2].into(),
                 methods: methods.map(|word| word.parse().unwrap()).collect(),
+                conditions: conditions(&words[3..]),
                 target: Target::Service("order".parse().unwrap()),
+                transform: Transform::default(),
                 time: None,
                 body_bytes_max: None,
                 policies: Policies::default(),
@@ -26,11 +31,30 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
     Routes::new(&config, &RateLimiters::default())
 }
 
+fn conditions(words: &[&str]) -> Conditions {
+    let mut conditions = Conditions::default();
+    for word in words {
+        let (name, value) = word.split_once('=').unwrap();
+        let exact = (value != "*").then_some(value);
+        match name.strip_prefix('?') {
+            Some(name) => conditions.query.push((name.into(), exact.map(String::from))),
+            None => conditions.headers.push((name.parse().unwrap(), exact.map(|text| text.parse().unwrap()))),
+        }
+    }
+    conditions
+}
+
 /// What a request reaches: the line of the route, or the status of the refusal.
 fn reach(routes: &Routes, request: &str) -> String {
     let words: Vec<&str> = request.split(' ').collect();
     let method: Method = words[0].parse().unwrap();
-    match routes.find(Some(words[1]), &method, words[2]) {
+    let (path, query) = words[2].split_once('?').unwrap_or((words[2], ""));
+    let mut headers = HeaderMap::new();
+    for field in &words[3..] {
+        let (name, value) = field.split_once('=').unwrap();
+        headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    }
+    match routes.find(Some(words[1]), &method, path, Facts { headers: &headers, query: Some(query) }) {
         Ok(found) => found.route.line.to_string(),
         Err(refusal) => refusal.status().as_u16().to_string(),
     }
@@ -98,10 +122,69 @@ fn the_method_is_looked_at_last() {
         ],
     );
     let routes = routes(&["GET - /orders", "POST - /orders"]).unwrap();
-    match routes.find(None, &Method::PUT, "/orders") {
+    let headers = HeaderMap::new();
+    match routes.find(None, &Method::PUT, "/orders", Facts { headers: &headers, query: None }) {
         Err(Refusal::Method { allow }) => assert_eq!(allow, "GET, HEAD, POST"),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn among_the_routes_of_a_path_the_method_goes_before_the_most_conditions() {
+    check(
+        &[
+            "- - /x/{*rest}",
+            "- - /x/{*rest} x-version=2",
+            "- - /x/{*rest} x-version=*",
+            "- - /x/{*rest} x-version=2 ?beta=1",
+            "GET - /x/{*rest}",
+            "GET - /x/{*rest} x-version=2",
+            "POST - /only",
+            "- - /only x-a=1",
+            "- - /only/{id} ?beta=*",
+            "- - /{*rest}",
+        ],
+        &[
+            ("PUT a /x", "1"),
+            ("PUT a /x/y x-version=1", "3"),
+            ("PUT a /x x-version=2", "2"),
+            ("PUT a /x?beta=1 x-version=2", "4"),
+            ("PUT a /x?beta=2 x-version=2", "2"),
+            ("GET a /x?beta=1", "5"),
+            ("GET a /x?beta=1 x-version=2", "6"),
+            ("HEAD a /x x-version=2", "6"),
+            ("PUT a /x//y x-version=2", "2"),
+            // The path is decided first: what its routes refuse reaches no other path's.
+            ("GET a /only", "405"),
+            ("GET a /only x-a=1", "8"),
+            ("GET a /only/7", "404"),
+            ("GET a /only/7?beta", "9"),
+            ("GET a /other?beta", "10"),
+        ],
+    );
+}
+
+#[test]
+fn many_routes_are_found_as_few_are() {
+    let lines: Vec<String> = (0..2_000)
+        .flat_map(|index| {
+            [
+                format!("- *.h{index}.example /"),
+                format!("- - /a/s{index}/{{id}}"),
+                format!("- h{index}.example /"),
+            ]
+        })
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    check(
+        &lines,
+        &[
+            ("GET x.h7.example /", "22"),
+            ("GET a /a/s7/1", "23"),
+            ("GET h7.example /", "24"),
+            ("GET .h7.example /", "404"),
+        ],
+    );
 }
 
 #[test]
@@ -136,7 +219,9 @@ fn equal_routes_and_bad_patterns_are_refused() {
     assert!(error(&["- - /a/{x}", "- - /a/{y}"]).contains("line 2 matches what that of line 1"));
     assert!(error(&["GET,POST - /a", "POST - /%61"]).contains("line 1"));
     assert!(error(&["- A /a", "- a /a"]).contains("line 1"));
+    assert!(error(&["- - /a x=1", "- - /a y=1"]).contains("line 1"));
     assert!(routes(&["GET - /a", "- - /a"]).is_ok());
+    assert!(routes(&["- - /a x=1", "- - /a x=2", "- - /a x=*", "- - /a x=1 y=1", "- - /a"]).is_ok());
     for pattern in ["a", "/{*rest}/x", "/a{b}", "/{}", "/{*a}{b}", "/a/../b"] {
         assert!(error(&[&format!("- - {pattern}")]).contains("is no pattern"), "{pattern}");
     }

@@ -55,13 +55,17 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
     let metrics = Arc::new(Metrics::new());
     let gateway = Arc::new(Gateway::bind(&config, metrics.clone()).await.unwrap());
     let balancer = Balancer::new(Arc::new(Registry::default()), metrics, "test".into());
-    let routes =
-        [("/{*rest}", Target::Files(site)), ("/api/{*rest}", Target::Service("gone".parse().unwrap()))];
+    let routes = [
+        ("/{*rest}", Target::Files(site.into())),
+        ("/api/{*rest}", Target::Service("gone".parse().unwrap())),
+    ];
     let routes = routes.map(|(path, target)| RouteConfig {
         host: None,
         path: path.into(),
         methods: Vec::new(),
+        conditions: crate::config::Conditions::default(),
         target,
+        transform: crate::config::Transform::default(),
         time: None,
         body_bytes_max: None,
         policies: Policies::default(),

@@ -2,6 +2,7 @@
 
 mod bad;
 mod policies;
+mod routes;
 
 use std::fs;
 use std::path::PathBuf;
@@ -156,7 +157,7 @@ fn a_full_example_is_read_as_it_is_written() {
         }
     );
     let [files, orders] = [&config.routes[1], &config.routes[0]];
-    assert_eq!(files.target, Target::Files(folder.0.join("site")));
+    assert_eq!(files.target, Target::Files(folder.0.join("site").into()));
     assert_eq!(orders.target, Target::Service("order".parse().unwrap()));
     assert_eq!(orders.host.as_deref(), Some("shop.example.com"));
     assert_eq!(orders.methods, [http::Method::GET, http::Method::POST]);
@@ -179,7 +180,10 @@ fn listener(folder: &Folder) -> ListenerConfig {
                 authorities: folder.0.join("clients.pem"),
                 demand: ClientCertificates::Optional,
             }),
-            redirect: Some(RedirectConfig { listen: "127.0.0.1:8081".parse().unwrap(), port: Some(443) }),
+            redirect: Some(RedirectListenerConfig {
+                listen: "127.0.0.1:8081".parse().unwrap(),
+                port: Some(443),
+            }),
         }),
         proxies: ProxyConfig {
             protocol: true,

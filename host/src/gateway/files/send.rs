@@ -1,0 +1,214 @@
+//! Sends an open file: its type, validators, conditional requests and ranges (RFC 9110, 13 and 14).
+//!
+//! `tower-http` does the most of it, over a back end that knows only the file that was opened.
+
+use std::fs::Metadata;
+use std::future::{Ready, ready};
+use std::io::{self, SeekFrom};
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http_body_util::BodyExt;
+use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
+use tower_http::services::ServeDir;
+use tower_http::services::fs::{Backend, File};
+
+use super::place::OpenFile;
+use crate::body::{self, BodyError, Request, Response};
+use crate::gateway::reply::Refusal;
+
+/// Types to which a text file's character set is added; all files count as UTF-8.
+const TEXT_PREFIXES: [&str; 5] =
+    ["text/", "application/javascript", "application/json", "application/xml", "application/manifest+json"];
+
+/// A file that was changed within the same second may change once more under the same date (RFC 9110, 8.8.2.2).
+const DATE_RESOLUTION: Duration = Duration::from_secs(1);
+
+/// Answers with the file, or that the caller's copy is good.
+pub async fn file(file: OpenFile, cache_control: HeaderValue, head: Parts) -> Result<Response, Refusal> {
+    let single = Single::of(file);
+    let mut headers = head.headers;
+    if headers.contains_key(header::RANGE) && !wants_range(&single, &head.method, &headers).await? {
+        headers.remove(header::RANGE);
+    }
+    let mut response = call(&single, head.method, headers).await?;
+    set_headers(&single, response.headers_mut(), cache_control);
+    if matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT)
+        && let Some(coding) = single.coding
+    {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+    }
+    Ok(response)
+}
+
+/// Answers with the whole file under another status, which stands for no file that could be asked for again.
+pub async fn whole(
+    file: OpenFile,
+    status: StatusCode,
+    cache_control: HeaderValue,
+    method: Method,
+) -> Result<Response, Refusal> {
+    let single = Single::of(file);
+    let mut response = call(&single, method, HeaderMap::new()).await?;
+    let headers = response.headers_mut();
+    for name in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
+        headers.remove(name);
+    }
+    set_headers(&single, headers, cache_control);
+    if let Some(coding) = single.coding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+    }
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// Whether a Range field counts: with GET, in bytes (RFC 9110, 14.2), and of the file that the caller has a part of.
+async fn wants_range(single: &Single, method: &Method, headers: &HeaderMap) -> Result<bool, Refusal> {
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
+    let is_bytes = range.get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case("bytes="));
+    if method != Method::GET || !is_bytes || is_all(range, single.metadata.len()) {
+        return Ok(false);
+    }
+    let Some(condition) = headers.get(header::IF_RANGE) else {
+        return Ok(true);
+    };
+    let current = call(single, Method::HEAD, HeaderMap::new()).await?;
+    let is = |name: HeaderName| current.headers().get(name) == Some(condition);
+    // Both comparisons are strong: of the same bytes, not of the same meaning.
+    Ok(is(header::ETAG) || (is(header::LAST_MODIFIED) && single.is_settled()))
+}
+
+/// Whether the end of a file is asked for that is longer than the file: that is the whole (RFC 9110, 14.1.2).
+fn is_all(range: &str, bytes: u64) -> bool {
+    let suffix = range.split_once("=-").and_then(|(_, suffix)| suffix.trim().parse::<u64>().ok());
+    suffix.is_some_and(|suffix| suffix > bytes)
+}
+
+async fn call(single: &Single, method: Method, headers: HeaderMap) -> Result<Response, Refusal> {
+    let mut request = Request::new(body::empty());
+    *request.method_mut() = method;
+    *request.uri_mut() = single.name();
+    *request.headers_mut() = headers;
+    let mut service = ServeDir::with_backend("", single.clone())
+        .append_index_html_on_directories(false)
+        .redirect_to_trailing_slash(false)
+        // Several ranges may be answered by the whole (RFC 9110, 14.2): parts of parts are a way to make a server sweat.
+        .ignore_multi_range_requests(true);
+    match service.try_call(request).await {
+        Ok(response) if response.status() == StatusCode::NOT_FOUND => Err(Refusal::NoFile),
+        Ok(response) => {
+            Ok(response.map(|body| body.map_err(|error| BodyError::Broken(error.to_string())).boxed_unsync()))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "an open static file cannot be read");
+            Err(Refusal::FileFailed)
+        }
+    }
+}
+
+fn set_headers(single: &Single, headers: &mut HeaderMap, cache_control: HeaderValue) {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let with_charset = content_type
+        .filter(|text| TEXT_PREFIXES.iter().any(|prefix| text.starts_with(prefix)) && !text.contains(';'))
+        .and_then(|text| HeaderValue::from_str(&format!("{text}; charset=utf-8")).ok());
+    if let Some(value) = with_charset {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    if single.has_codings {
+        headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// A back end of one file, which is open already: whatever path it is asked for, it gives that one.
+#[derive(Debug, Clone)]
+struct Single {
+    file: Arc<std::fs::File>,
+    metadata: Metadata,
+    extension: Option<String>,
+    coding: Option<&'static str>,
+    has_codings: bool,
+}
+
+impl Single {
+    fn of(file: OpenFile) -> Self {
+        Self {
+            file: Arc::new(file.file),
+            metadata: file.metadata,
+            extension: file.extension,
+            coding: file.coding.map(|coding| coding.name),
+            has_codings: file.has_codings,
+        }
+    }
+
+    /// A name by which its type is guessed; what stands in the real one is no part of it.
+    fn name(&self) -> Uri {
+        let extension = self.extension.as_deref().unwrap_or_default();
+        let is_plain = extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+".contains(&byte));
+        let name = if is_plain { format!("/file.{extension}") } else { "/file".to_owned() };
+        name.parse().unwrap_or_else(|_| Uri::from_static("/file"))
+    }
+
+    fn is_settled(&self) -> bool {
+        let age = self.metadata.modified().map(|modified| SystemTime::now().duration_since(modified));
+        matches!(age, Ok(Ok(age)) if age > DATE_RESOLUTION)
+    }
+}
+
+impl Backend for Single {
+    type File = Opened;
+    type Metadata = Metadata;
+    type OpenFuture = Ready<io::Result<Opened>>;
+    type MetadataFuture = Ready<io::Result<Metadata>>;
+
+    fn open(&self, _: PathBuf) -> Self::OpenFuture {
+        let file = self.file.try_clone().map(tokio::fs::File::from_std);
+        ready(file.map(|file| Opened { file, metadata: self.metadata.clone() }))
+    }
+
+    fn metadata(&self, _: PathBuf) -> Self::MetadataFuture {
+        ready(Ok(self.metadata.clone()))
+    }
+}
+
+/// The file as it is read.
+#[derive(Debug)]
+struct Opened {
+    file: tokio::fs::File,
+    metadata: Metadata,
+}
+
+impl File for Opened {
+    type Metadata = Metadata;
+    type MetadataFuture<'a> = Ready<io::Result<Metadata>>;
+
+    fn metadata(&self) -> Self::MetadataFuture<'_> {
+        ready(Ok(self.metadata.clone()))
+    }
+}
+
+impl AsyncRead for Opened {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_read(context, buffer)
+    }
+}
+
+impl AsyncSeek for Opened {
+    fn start_seek(mut self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
+        Pin::new(&mut self.file).start_seek(position)
+    }
+
+    fn poll_complete(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        Pin::new(&mut self.file).poll_complete(context)
+    }
+}
