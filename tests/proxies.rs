@@ -120,7 +120,6 @@ async fn only_trusted_proxies_may_say_who_the_client_is() {
         for (name, value) in fields {
             assert_eq!(seen["headers"][name], value, "{trusted}{name}: {seen}");
         }
-        assert_eq!(seen["headers"]["host"], json!("shop.test"), "routing looks at the Host field: {seen}");
     }
 }
 
