@@ -7,6 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::upstream_file::{HealthCheck, HostHeader, HttpVersion, Outlier, Retry, UpstreamAddress};
+
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
 pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
 
@@ -156,7 +158,33 @@ pub struct Service {
     pub build: Option<String>,
     /// Addresses of an external service; stands instead of `component`.
     #[schemars(extend("examples" = [["http://127.0.0.1:9001"]]))]
-    pub upstreams: Option<Vec<String>>,
+    pub upstreams: Option<Vec<UpstreamAddress>>,
+    /// Which address gets a request: round-robin, least-requests, random, hash:address, hash:header:NAME or
+    /// hash:cookie:NAME; round-robin when absent.
+    #[schemars(example = &"least-requests")]
+    pub balance: Option<String>,
+    /// How long an address that comes back gets less than its share; not at all when absent.
+    #[schemars(example = &"30s")]
+    pub slow_start: Option<Time>,
+    /// How the addresses are asked for their health; not at all when absent.
+    pub health_check: Option<HealthCheck>,
+    /// When an address that fails requests is passed over; after 5 failures in a row when absent.
+    pub outlier: Option<Outlier>,
+    /// The version of HTTP; when absent 1.1 in clear text, and what the address offers through TLS.
+    pub http: Option<HttpVersion>,
+    /// The host that the addresses are asked for; their own when absent.
+    pub host: Option<HostHeader>,
+    /// How long a connection may take to be made; 2s when absent.
+    #[schemars(example = &"2s")]
+    pub connect_timeout: Option<Time>,
+    /// The certificates (PEM) that those of the addresses lead to, relative to this file; public ones when absent.
+    #[schemars(example = &"upstream-ca.pem")]
+    pub ca: Option<String>,
+    /// Requests in flight to all addresses; as many more wait for up to 5s; 1000 when absent.
+    #[schemars(range(min = 1, max = REQUESTS_LIMIT))]
+    pub requests_max: Option<u64>,
+    /// How requests that fail are tried again; not at all when absent.
+    pub retry: Option<Retry>,
     /// The kind of its own database; none when absent.
     #[schemars(example = &"embedded")]
     pub database: Option<String>,
@@ -242,6 +270,8 @@ pub struct Route {
     pub time: Option<Time>,
     /// The longest request body; as the gateway's when absent.
     pub body: Option<Size>,
+    /// How requests that fail are tried again; as the service's when absent.
+    pub retry: Option<Retry>,
 }
 
 /// A size with its unit.
@@ -286,11 +316,17 @@ fn drop_null(schema: &mut Value) {
             object.insert("type".into(), only);
         }
     }
-    // An optional choice comes as "any of: the choice, null".
+    // An optional choice comes as "any of: the choice, null"; what takes several kinds of values stays.
     if let Some(Value::Array(mut choices)) = object.remove("anyOf") {
         choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
-        for (name, value) in choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten() {
-            object.entry(name).or_insert(value);
+        if choices.len() > 1 {
+            object.insert("anyOf".into(), Value::Array(choices));
+        } else {
+            for (name, value) in
+                choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten()
+            {
+                object.entry(name).or_insert(value);
+            }
         }
     }
     object.values_mut().for_each(drop_null);

@@ -1,6 +1,7 @@
 //! A route: which requests it takes, where they go, and their limits.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -13,6 +14,7 @@ use super::key::Key;
 use super::origin;
 use super::pattern;
 use super::report::Report;
+use super::retry::{self, Retry};
 use super::suggest;
 use super::units::{self, SIZE_BYTES_MAX};
 
@@ -34,6 +36,8 @@ pub struct RouteConfig {
     pub time: Option<Duration>,
     /// The longest request body in bytes; none: as the service's or the gateway's.
     pub body_bytes_max: Option<u64>,
+    /// How requests that fail are tried again; none: as the service's.
+    pub retry: Option<Arc<Retry>>,
     /// The line of the file where it begins, for messages; it does not count when routes are compared.
     pub line: usize,
 }
@@ -67,13 +71,14 @@ impl RouteConfig {
 impl PartialEq for RouteConfig {
     /// Whether a running route could stay as it is; moving it in the file changes nothing.
     fn eq(&self, other: &Self) -> bool {
-        let Self { host, path, methods, target, time, body_bytes_max, line: _ } = self;
+        let Self { host, path, methods, target, time, body_bytes_max, retry, line: _ } = self;
         *host == other.host
             && *path == other.path
             && *methods == other.methods
             && *target == other.target
             && *time == other.time
             && *body_bytes_max == other.body_bytes_max
+            && *retry == other.retry
     }
 }
 
@@ -113,6 +118,7 @@ fn check(
     let time = units::time_or_none(written.time.as_ref(), &key.field("time"), report);
     let body_bytes_max =
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
+    let retry = retry::check(written.retry.as_ref(), &key.field("retry"), report);
     Some(RouteConfig {
         host: host.ok()?,
         path: path?,
@@ -120,6 +126,7 @@ fn check(
         target: target?,
         time,
         body_bytes_max,
+        retry,
         line: report.line(key),
     })
 }

@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::upgrade::Tunnel;
+
 /// How long a closing connection listens on, so that the client reads the last response before what it
 /// still sends makes the system reset the connection (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(1);
@@ -30,7 +32,6 @@ pub struct Timeouts {
 }
 
 /// What a connection is doing, told by its stream and its requests, asked by its task.
-#[derive(Debug)]
 pub struct Activity {
     opened: Instant,
     /// Milliseconds after `opened` since which the client is waited for.
@@ -43,6 +44,8 @@ pub struct Activity {
     /// For each request: milliseconds after `opened` since which the client has not taken what was handed
     /// over; 0 while nothing waits for it.
     untaken: Mutex<Vec<Arc<AtomicU64>>>,
+    /// What goes on over the connection when HTTP has ended.
+    tunnel: Mutex<Option<Tunnel>>,
 }
 
 impl Activity {
@@ -55,6 +58,7 @@ impl Activity {
             head_begun: AtomicBool::new(true),
             http2: AtomicBool::new(false),
             untaken: Mutex::default(),
+            tunnel: Mutex::default(),
         })
     }
 
@@ -76,6 +80,11 @@ impl Activity {
     /// Whether a request is in flight.
     pub fn is_busy(&self) -> bool {
         self.requests.load(Ordering::Acquire) > 0
+    }
+
+    /// What goes on over the connection when HTTP has ended, to be run by its task.
+    pub fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Since when the oldest part of a response waits for the client. HTTP/1 stops writing to the stream
@@ -106,7 +115,6 @@ impl Activity {
 }
 
 /// A request in flight; dropping it ends it for its connection and for the gateway.
-#[derive(Debug)]
 pub struct Busy {
     activity: Arc<Activity>,
     in_flight: Arc<AtomicUsize>,
@@ -133,6 +141,11 @@ impl Busy {
     /// More of the response is asked for, so the client has taken what was handed over.
     pub fn asked(&self) {
         self.untaken.store(0, Ordering::Release);
+    }
+
+    /// The response to this request is the last of HTTP on its connection: the tunnel goes on.
+    pub fn switch_protocols(&self, tunnel: Tunnel) {
+        *self.activity.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
     }
 
     /// Requests in flight in the whole gateway, with this one.

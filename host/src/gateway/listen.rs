@@ -114,7 +114,7 @@ impl Serving {
                 Ok::<_, Infallible>(response)
             }
         });
-        let mut connection = pin!(self.protocol.serve_connection(io, service));
+        let mut connection = pin!(self.protocol.serve_connection_with_upgrades(io, service));
         let mut draining = false;
         let mut closing_at: Option<Instant> = None;
         loop {
@@ -135,6 +135,10 @@ impl Serving {
                 result = connection.as_mut() => {
                     if let Err(error) = result {
                         tracing::debug!(client = %self.client, error, "a connection ended early");
+                    }
+                    // In this task, so that it counts as a connection and a drain waits for it.
+                    if let Some(tunnel) = activity.take_tunnel() {
+                        tunnel.await;
                     }
                     return;
                 }

@@ -3,7 +3,7 @@
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
 //! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
 //! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
+//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it, `upgrade` lets another protocol follow; `reply` turns a
 //! refusal into a response; `access_log` writes it down.
 
 mod listen;
@@ -18,6 +18,7 @@ mod route;
 mod limits;
 mod files;
 mod forward;
+mod upgrade;
 mod reply;
 mod access_log;
 

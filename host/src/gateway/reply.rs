@@ -55,6 +55,8 @@ pub enum Refusal {
     Overloaded,
     /// The routes are not there yet.
     Starting,
+    /// The service cannot switch to the protocol that is asked for.
+    NoUpgrade,
     /// The service did not answer.
     Call(CallError),
 }
@@ -123,6 +125,7 @@ impl Refusal {
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
+            Self::NoUpgrade => (StatusCode::NOT_IMPLEMENTED, "no-upgrade", "Protocol not available"),
             Self::Call(error) => call_outline(error),
         }
     }
@@ -146,6 +149,7 @@ impl Refusal {
             Self::BodyTooSlow => "the request body came too slowly",
             Self::Overloaded => "too many requests are in flight",
             Self::Starting => "the gateway has just started",
+            Self::NoUpgrade => "there are no WebSockets at this path",
             Self::Call(error) => call_detail(error),
         };
         fixed.to_owned()
@@ -232,6 +236,7 @@ fn call_outline(error: &CallError) -> (StatusCode, &'static str, &'static str) {
         CallError::LimitExceeded { limit: "time" | "cpu" } => (late, "limit", "Limit exceeded"),
         CallError::LimitExceeded { .. } => (bad, "limit", "Limit exceeded"),
         CallError::Unreachable(_) => (bad, "unreachable", "Service unreachable"),
+        CallError::Broken(_) => (bad, "broken-off", "Service broke off"),
         CallError::Timeout { .. } => (late, "timeout", "Time is up"),
     }
 }
@@ -242,6 +247,7 @@ fn call_detail(error: &CallError) -> &'static str {
         CallError::NoVersion(_) => "no version of the service is deployed",
         CallError::Busy { .. } => "all instances of the service are busy",
         CallError::CircuitOpen { .. } => "the service has failed repeatedly and is given a rest",
+        CallError::Broken(_) => "the service broke the connection before it answered",
         CallError::Trap(_) => "the service failed while it handled the request",
         CallError::NoResponse => "the service ended without a response",
         CallError::LimitExceeded { .. } => "the service exceeded one of its limits",
@@ -273,7 +279,9 @@ mod tests {
     #[test]
     fn causes_stay_inside() {
         let inside = "wasm backtrace";
-        for error in [CallError::Trap(inside.into()), CallError::Unreachable(inside.into())] {
+        for error in
+            [CallError::Trap, CallError::Unreachable, CallError::Broken].map(|error| error(inside.into()))
+        {
             assert!(!Refusal::Call(error).detail().contains(inside));
         }
     }

@@ -19,7 +19,7 @@ use super::files::Files;
 use super::host;
 use super::path;
 use super::reply::Refusal;
-use crate::config::{RouteConfig, Target};
+use crate::config::{Retry, RouteConfig, Target};
 use crate::names::ServiceName;
 
 /// Why routes cannot be taken into use.
@@ -62,6 +62,8 @@ pub struct Route {
     pub time: Option<Duration>,
     /// The longest request body in bytes, when the route sets one.
     pub body_bytes_max: Option<u64>,
+    /// How requests that fail are tried again, when the route says.
+    pub retry: Option<Arc<Retry>>,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -117,6 +119,7 @@ impl Routes {
                 action: action(&config.target),
                 time: config.time,
                 body_bytes_max: config.body_bytes_max,
+                retry: config.retry.clone(),
                 line: config.line,
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;
