@@ -9,6 +9,8 @@ mod contracts;
 mod configuration;
 mod gateway;
 mod framing;
+mod upstreams;
+mod streams;
 mod shop;
 mod crash;
 mod deploys;

@@ -1,9 +1,11 @@
 //! What the tests share: a running host, a client, guests, temporary folders.
 
+pub mod authority;
 pub mod client;
 pub mod folder;
 pub mod guests;
 pub mod host;
 pub mod load;
 pub mod shop;
+pub mod upstream;
 pub mod version;

@@ -95,11 +95,8 @@ fn next_in_turn(earned: &mut [f64], standing: impl Fn(usize) -> Option<Standing>
     let mut sum = 0.0;
     let mut best: Option<usize> = None;
     for index in 0..earned.len() {
-        let Some(standing) = standing(index) else {
-            // Nothing is saved up for the time after.
-            earned[index] = 0.0;
-            continue;
-        };
+        // One that is out earns nothing meanwhile.
+        let Some(standing) = standing(index) else { continue };
         sum += standing.weight;
         earned[index] += standing.weight;
         if best.is_none_or(|best| earned[index] > earned[best]) {
