@@ -78,7 +78,6 @@ impl Picker {
 
 impl Standing {
     /// What one more request would make of its load.
-    #[allow(clippy::cast_precision_loss, reason = "there are not 2^52 requests in flight")]
     fn load(self) -> f64 {
         (self.in_flight + 1) as f64 / self.weight
     }
@@ -124,7 +123,6 @@ fn by_chance(count: usize, standing: &impl Fn(usize) -> Option<Standing>, chance
 }
 
 /// The score of an address for a key: the heavier it is, the higher on average.
-#[allow(clippy::cast_precision_loss, reason = "53 bits are enough to tell addresses apart")]
 fn score(key: u64, seed: u64, weight: f64) -> f64 {
     let unit = ((hash((key, seed)) >> 11) as f64 + 1.0) / ((1u64 << 53) as f64 + 1.0);
     -weight / unit.ln()
