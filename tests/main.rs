@@ -15,6 +15,8 @@ mod tls;
 mod proxies;
 mod slow_clients;
 mod http2;
+mod upstreams;
+mod streams;
 mod shop;
 mod crash;
 mod deploys;

@@ -17,7 +17,7 @@
 //! | `registry` | which services exist and how they are | |
 //! | `interfaces` | what a guest can reach, over the back ends | `wasmtime` (with `runtime`) |
 //! | `runtime` | compile, instantiate and call components | `wasmtime` |
-//! | `balance` | services, pools of instances, circuits | |
+//! | `balance` | services, pools of instances, circuits, external services | `hyper_rustls` (with `interfaces`) |
 //! | `subscriptions` | messages into handlers | |
 //! | `gateway` | HTTP from clients | `hyper`'s server, `rustls` |
 //! | `deploy` | versions, trials, history, file watch | `notify` |

@@ -7,5 +7,6 @@ pub mod guests;
 pub mod host;
 pub mod load;
 pub mod shop;
+pub mod upstream;
 pub mod version;
 pub mod origin;

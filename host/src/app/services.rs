@@ -25,8 +25,8 @@ pub fn enter_all(control: &Control, config: &Config) {
 pub fn enter(control: &Control, config: &Arc<ServiceConfig>) {
     let registry = &control.environment.host.registry;
     match &config.source {
-        Source::Upstreams(uris) => {
-            let upstream = Upstream::new(uris, control.environment.host.http.clone());
+        Source::Upstreams(upstreams) => {
+            let upstream = Upstream::new(config, upstreams);
             registry.announce(&config.name, &config.domain, None, upstream.endpoints());
             control.balancer.insert(&config.name, Target::External(Arc::new(upstream)));
         }

@@ -1,11 +1,14 @@
 //! One call to a service: what is asked, what is answered, and why not.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::balance::stream::Upgraded;
 use crate::body::{Request, Response};
+use crate::config::Retry;
 use crate::names::{ServiceName, VersionNumber};
 use crate::runtime::failure::GuestFailure;
 use crate::telemetry::trace::TraceContext;
@@ -27,6 +30,10 @@ pub struct Call {
     pub deadline: Instant,
     /// How many services called each other to get here; 0 for a client.
     pub depth: u8,
+    /// The address of the client; none when a service calls.
+    pub client: Option<IpAddr>,
+    /// How it is tried again; none for as the service says.
+    pub retry: Option<Arc<Retry>>,
 }
 
 /// The answer of a service.
@@ -37,6 +44,8 @@ pub struct Answer {
     pub version: Option<VersionNumber>,
     /// The instance that answered.
     pub instance: Option<Arc<str>>,
+    /// The connection, when an external service has switched protocols (status 101).
+    pub upgraded: Option<Upgraded>,
 }
 
 /// Why a call got no answer.
@@ -78,9 +87,12 @@ pub enum CallError {
         /// The limit's name.
         limit: &'static str,
     },
-    /// An external service cannot be reached.
+    /// An external service cannot be reached: nothing of the request was sent.
     #[error("the service cannot be reached: {0}")]
     Unreachable(String),
+    /// An external service broke the connection before it answered.
+    #[error("the service broke off: {0}")]
+    Broken(String),
 }
 
 impl CallError {

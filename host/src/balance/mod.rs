@@ -1,15 +1,26 @@
 //! `Balancer`: service name -> instance, shared by load; the table is swapped, never edited.
 //!
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
-//! `service` is one service of components, `pool` the instances of one version, `breaker` its circuit, `health` its probe; `upstream`
-//! is an external service.
+//! `service` is one service of components, `pool` the instances of one version behind a `queue`, `breaker` its circuit,
+//! `health` its probe; `upstream` is an external service with the state of each `address`, `pick` chooses among them,
+//! `outlier` and `check` find those that fail, `client` speaks to them, `stream` is what comes back; `retry` tries
+//! calls again, with the body that `lend` kept.
 
 pub mod call;
 pub mod service;
+pub mod queue;
 pub mod pool;
 pub mod breaker;
 pub mod health;
 pub mod upstream;
+pub mod address;
+pub mod pick;
+pub mod outlier;
+pub mod check;
+pub mod client;
+pub mod stream;
+pub mod retry;
+pub mod lend;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,9 +33,11 @@ use http_body::Body as _;
 use tokio::time::Instant;
 
 pub use crate::balance::call::{Answer, Call, CallError};
+use crate::balance::retry::Budget;
 use crate::balance::service::{Service, Version};
 use crate::balance::upstream::Upstream;
 use crate::body::{Response, empty};
+use crate::config::Retry;
 use crate::interfaces::siblings::{SiblingCall, SiblingError, Siblings};
 use crate::names::ServiceName;
 use crate::registry::{Endpoint, Health, Registry};
@@ -97,10 +110,21 @@ impl Balancer {
     ///
     /// Why there is no answer.
     pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        match self.target(call.service.as_str()) {
-            Some(Target::Component(service)) => service.send(call).await,
-            Some(Target::External(upstream)) => upstream.send(call).await,
-            None => Err(CallError::Unknown(call.service)),
+        let Some(target) = self.target(call.service.as_str()) else {
+            return Err(CallError::Unknown(call.service));
+        };
+        let policy = call.retry.clone().or_else(|| target.retry());
+        match policy.filter(|policy| policy.tries > 1) {
+            Some(policy) => retry::send(&target, call, &policy).await,
+            None => target.send(call).await,
+        }
+    }
+
+    /// Whether a service can switch protocols: only an external one can, over HTTP/1.1.
+    pub fn takes_upgrades(&self, service: &ServiceName) -> bool {
+        match self.target(service.as_str()) {
+            Some(Target::External(upstream)) => upstream.takes_upgrades(),
+            _ => false,
         }
     }
 
@@ -181,9 +205,12 @@ impl Balancer {
             trace,
             deadline,
             depth,
+            client: None,
+            retry: None,
         };
         let mut result = self.send(call(request)).await;
-        let failed = matches!(result, Err(CallError::Trap(_) | CallError::Unreachable(_)));
+        let failed =
+            matches!(result, Err(CallError::Trap(_) | CallError::Unreachable(_) | CallError::Broken(_)));
         if let Some(request) = again.filter(|_| failed) {
             result = self.send(call(request)).await;
         }
@@ -201,12 +228,38 @@ impl Balancer {
     }
 }
 
+impl Target {
+    /// Sends a request once.
+    async fn send(&self, call: Call) -> Result<Answer, CallError> {
+        match self {
+            Self::Component(service) => service.send(call).await,
+            Self::External(upstream) => upstream.send(call).await,
+        }
+    }
+
+    /// How calls are tried again where the caller does not say.
+    fn retry(&self) -> Option<Arc<Retry>> {
+        match self {
+            Self::Component(service) => service.retry(),
+            Self::External(upstream) => upstream.retry(),
+        }
+    }
+
+    fn budget(&self) -> &Budget {
+        match self {
+            Self::Component(service) => service.budget(),
+            Self::External(upstream) => upstream.budget(),
+        }
+    }
+}
+
 impl Siblings for Balancer {
     fn send(&self, call: SiblingCall) -> BoxFuture<'static, Result<Response, SiblingError>> {
         self.clone().send_sibling(call).boxed()
     }
 }
 
+/// The request without its body.
 fn copy_head(request: &crate::body::Request) -> crate::body::Request {
     let mut copy = http::Request::new(empty());
     *copy.method_mut() = request.method().clone();

@@ -1,7 +1,6 @@
 //! The instances of one version: grow, keep warm, shrink, replace.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::balance::queue::{Place, Queue};
 use crate::config::Instances;
 use crate::runtime::blueprint::Blueprint;
 use crate::runtime::failure::GuestFailure;
@@ -18,9 +18,6 @@ use crate::runtime::instance::Instance;
 /// the time of one call.
 const QUEUE_PER_INSTANCE: usize = 32;
 
-/// The longest a call waits for an instance: later the client has lost patience, and an early 503 helps it more.
-const QUEUE_TIME_MAX: Duration = Duration::from_secs(5);
-
 /// How long an instance above the minimum stays without work.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 
@@ -28,11 +25,10 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 pub struct Pool {
     blueprint: Blueprint,
     settings: Instances,
-    permits: Arc<Semaphore>,
+    queue: Queue,
     /// Closed when the pool retires, so that waiting messages go to the next version.
     deliveries: Arc<Semaphore>,
     state: Mutex<State>,
-    waiting: AtomicUsize,
     stop: CancellationToken,
 }
 
@@ -95,7 +91,7 @@ pub struct Lease {
     pool: Arc<Pool>,
     instance: Option<Instance>,
     name: Arc<str>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
     /// The share of instances that messages may use.
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -103,11 +99,11 @@ pub struct Lease {
 impl Pool {
     /// A pool without instances.
     pub fn new(blueprint: Blueprint, settings: Instances) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(settings.max));
+        let queue = Queue::new(settings.max, settings.max * QUEUE_PER_INSTANCE);
         // Half of the instances, so that a backlog of messages never starves requests.
         let deliveries = Arc::new(Semaphore::new((settings.max / 2).max(1)));
-        let (state, waiting, stop) = (Mutex::default(), AtomicUsize::new(0), CancellationToken::new());
-        Arc::new(Self { blueprint, settings, permits, deliveries, state, waiting, stop })
+        let (state, stop) = (Mutex::default(), CancellationToken::new());
+        Arc::new(Self { blueprint, settings, queue, deliveries, state, stop })
     }
 
     /// What the instances are made from.
@@ -147,11 +143,8 @@ impl Pool {
     ///
     /// When all are busy for too long, or one cannot be made.
     pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, NoInstance> {
-        let permit = match self.permits.clone().try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.wait(deadline).await?,
-        };
-        self.lend(permit).await
+        let place = self.queue.enter(deadline).await.ok_or(NoInstance::Busy)?;
+        self.lend(place).await
     }
 
     /// Lends an instance for a message, however long it takes: their number is bounded by who asks.
@@ -161,8 +154,8 @@ impl Pool {
     /// When the pool retires meanwhile, or one cannot be made.
     pub async fn acquire_for_delivery(self: &Arc<Self>) -> Result<Lease, NoInstance> {
         let turn = self.deliveries.clone().acquire_owned().await.map_err(|_| NoInstance::Retired)?;
-        let permit = self.permits.clone().acquire_owned().await.map_err(|_| NoInstance::Retired)?;
-        let mut lease = self.lend(permit).await?;
+        let place = self.queue.enter_patiently().await.ok_or(NoInstance::Retired)?;
+        let mut lease = self.lend(place).await?;
         lease._turn = Some(turn);
         Ok(lease)
     }
@@ -195,7 +188,7 @@ impl Pool {
     pub fn size(&self) -> PoolSize {
         let state = self.state();
         let busy = state.busy.len();
-        PoolSize { all: state.idle.len() + busy, busy, waiting: self.waiting.load(Ordering::Relaxed) }
+        PoolSize { all: state.idle.len() + busy, busy, waiting: self.queue.waiting() }
     }
 
     /// Every instance, as operators see it.
@@ -220,19 +213,7 @@ impl Pool {
         all
     }
 
-    async fn wait(&self, deadline: Instant) -> Result<OwnedSemaphorePermit, NoInstance> {
-        let waiting = Waiting::new(&self.waiting);
-        if waiting.position >= self.settings.max * QUEUE_PER_INSTANCE {
-            return Err(NoInstance::Busy);
-        }
-        let until = deadline.min(Instant::now() + QUEUE_TIME_MAX);
-        match tokio::time::timeout_at(until, self.permits.clone().acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(permit),
-            _ => Err(NoInstance::Busy),
-        }
-    }
-
-    async fn lend(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Result<Lease, NoInstance> {
+    async fn lend(self: &Arc<Self>, place: Place) -> Result<Lease, NoInstance> {
         let warm = self.state().idle.pop();
         let instance = match warm {
             Some(instance) => instance,
@@ -244,7 +225,7 @@ impl Pool {
         let name = instance.name().clone();
         let busy = Busy { since: Instant::now(), calls: instance.calls() + 1 };
         self.state().busy.insert(name.clone(), busy);
-        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _permit: permit, _turn: None })
+        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _place: place, _turn: None })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -287,23 +268,5 @@ impl Drop for Lease {
         if self.instance.is_some() {
             self.pool.state().busy.remove(&self.name);
         }
-    }
-}
-
-/// Counts one waiting call while it lives.
-struct Waiting<'a> {
-    count: &'a AtomicUsize,
-    position: usize,
-}
-
-impl<'a> Waiting<'a> {
-    fn new(count: &'a AtomicUsize) -> Self {
-        Self { count, position: count.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -14,7 +14,8 @@ use crate::backends::messaging::{Delivery, Outcome};
 use crate::balance::breaker::Breaker;
 use crate::balance::call::{Answer, Call, CallError};
 use crate::balance::pool::{Lease, NoInstance, Pool};
-use crate::config::ServiceConfig;
+use crate::balance::retry::Budget;
+use crate::config::{Retry, ServiceConfig};
 use crate::interfaces::call::Call as GuestCall;
 use crate::names::{ServiceName, VersionNumber};
 use crate::runtime::digest::Digest;
@@ -42,6 +43,7 @@ pub struct Service {
     switched: Notify,
     breaker: Mutex<Breaker>,
     unfit: AtomicBool,
+    budget: Budget,
 }
 
 impl Service {
@@ -53,6 +55,7 @@ impl Service {
             switched: Notify::new(),
             breaker: Mutex::default(),
             unfit: AtomicBool::new(false),
+            budget: Budget::default(),
         }
     }
 
@@ -68,6 +71,16 @@ impl Service {
         self.set_unfit(false);
         self.switched.notify_waiters();
         before
+    }
+
+    /// How calls are tried again where the caller does not say.
+    pub fn retry(&self) -> Option<Arc<Retry>> {
+        self.active.load().as_ref()?.pool.blueprint().context().config.retry.clone()
+    }
+
+    /// What is left for trying calls again.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// Whether its circuit is open.
@@ -118,7 +131,7 @@ impl Service {
                 return Err(failure.into());
             }
         };
-        Ok(Answer { response, version: Some(version.number), instance: Some(instance) })
+        Ok(Answer { response, version: Some(version.number), instance: Some(instance), upgraded: None })
     }
 
     /// Hands a message to one of the instances, as soon as there is a version and a free one.

@@ -1,100 +1,279 @@
-//! An external service: requests go over the network to one of its URLs.
+//! An external service: requests go over the network to one of its addresses.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::Uri;
-use http::header::HOST;
+use http::header::{COOKIE, HOST};
+use http::{HeaderMap, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::balance::address::Address;
+use crate::balance::breaker::Breaker;
 use crate::balance::call::{Answer, Call, CallError};
-use crate::body::BodyError;
-use crate::interfaces::http_client::HttpClient;
+use crate::balance::check;
+use crate::balance::client::UpstreamClient;
+use crate::balance::outlier::Outliers;
+use crate::balance::pick::{Picker, hash};
+use crate::balance::queue::{Place, Queue};
+use crate::balance::retry::{Budget, is_passing};
+use crate::balance::stream::{Held, Upgraded, UpstreamBody};
+use crate::body::{BodyError, Request, empty};
+use crate::config::{Balance, Limits, Retry, ServiceConfig, Upstreams};
+use crate::names::ServiceName;
 use crate::registry::{Endpoint, Health};
 
-/// How long an address that could not be reached is passed over.
-const EJECTION: Duration = Duration::from_secs(5);
-
-/// The URLs of one external service.
+/// One external service. Its health checks end with it.
 pub struct Upstream {
-    endpoints: Vec<Address>,
-    next: AtomicUsize,
-    client: HttpClient,
+    group: Arc<Group>,
+    queue: Queue,
+    retry: Option<Arc<Retry>>,
+    budget: Budget,
+    limits: Limits,
+    _checks: JoinSet<()>,
 }
 
-struct Address {
-    uri: Uri,
-    ejected_until: Mutex<Option<Instant>>,
+/// The addresses of a service and what is known of them.
+pub struct Group {
+    /// Whose they are.
+    pub name: ServiceName,
+    /// In the order of gateway.toml.
+    pub addresses: Vec<Address>,
+    /// Speaks to them.
+    pub client: UpstreamClient,
+    config: Arc<Upstreams>,
+    picker: Picker,
+    outliers: Option<Mutex<Outliers>>,
+    breaker: Mutex<Breaker>,
 }
 
 impl Upstream {
-    /// An external service at these URLs.
-    pub fn new(uris: &[Uri], client: HttpClient) -> Self {
-        let address = |uri: &Uri| Address { uri: uri.clone(), ejected_until: Mutex::new(None) };
-        Self { endpoints: uris.iter().map(address).collect(), next: AtomicUsize::new(0), client }
+    /// An external service, whose health checks begin.
+    pub fn new(service: &ServiceConfig, config: &Arc<Upstreams>) -> Self {
+        let group = Arc::new(Group::new(service.name.clone(), config.clone()));
+        let mut checks = JoinSet::new();
+        if let Some(check) = &config.health_check {
+            for index in 0..config.addresses.len() {
+                checks.spawn(check::watch(group.clone(), index, check.clone()));
+            }
+        }
+        Self {
+            group,
+            queue: Queue::new(config.requests_max, config.requests_max),
+            retry: service.retry.clone(),
+            budget: Budget::default(),
+            limits: service.limits.clone(),
+            _checks: checks,
+        }
     }
 
     /// Its endpoints and how they are, for the registry.
     pub fn endpoints(&self) -> Vec<Endpoint> {
         let now = Instant::now();
         let view = |address: &Address| Endpoint {
-            address: address.shown(),
+            address: address.shown.clone(),
             instances: 0,
-            health: if address.is_ejected(now) { Health::Unhealthy } else { Health::Healthy },
+            health: if address.is_in(now) { Health::Healthy } else { Health::Unhealthy },
         };
-        self.endpoints.iter().map(view).collect()
+        self.group.addresses.iter().map(view).collect()
     }
 
-    /// Sends the request to the next address that is not passed over.
+    /// How calls are tried again where the caller does not say.
+    pub fn retry(&self) -> Option<Arc<Retry>> {
+        self.retry.clone()
+    }
+
+    /// What is left for trying calls again.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Whether a request may ask for another protocol.
+    pub fn takes_upgrades(&self) -> bool {
+        self.group.client.takes_upgrades()
+    }
+
+    /// Sends the request to one of the addresses, once there is a place for it.
     ///
     /// # Errors
     ///
-    /// When it cannot be reached or does not answer in time.
-    pub async fn send(&self, mut call: Call) -> Result<Answer, CallError> {
-        let address = self.pick();
-        *call.request.uri_mut() = join(&address.uri, call.request.uri())
-            .map_err(|error| CallError::Unreachable(format!("{}: {error}", address.uri)))?;
-        // The client makes Host from the URL.
-        call.request.headers_mut().remove(HOST);
-        *call.request.version_mut() = http::Version::HTTP_11;
-        let sent = tokio::time::timeout_at(call.deadline, self.client.send(call.request)).await;
-        let response = sent.map_err(|_| CallError::Timeout { limit: "time" })?.map_err(|error| {
-            if error.is_connect() {
-                address.eject(Instant::now() + EJECTION);
-            }
-            CallError::Unreachable(format!("{}: {}", address.uri, root_cause(&error)))
-        })?;
-        let response =
-            response.map(|body| body.map_err(|error| BodyError::Broken(error.to_string())).boxed_unsync());
-        Ok(Answer { response, version: None, instance: None })
-    }
-
-    /// Round robin over the addresses that are not passed over; over all when all are.
-    fn pick(&self) -> &Address {
+    /// When it cannot be reached, or does not answer in time.
+    pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
         let now = Instant::now();
-        let start = self.next.fetch_add(1, Ordering::Relaxed);
-        let count = self.endpoints.len();
-        let nth = |offset: usize| &self.endpoints[(start + offset) % count];
-        (0..count).map(nth).find(|address| !address.is_ejected(now)).unwrap_or_else(|| nth(0))
+        let deadline = call.deadline.min(now + self.limits.time);
+        let admitted = self.group.breaker().admit(now);
+        admitted.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        let place = self.queue.enter(deadline).await.ok_or_else(CallError::busy)?;
+        self.group.exchange(call, deadline, place, self.limits.idle).await
     }
 }
 
-impl Address {
-    /// As it stands in gateway.toml: an address has no path.
-    fn shown(&self) -> String {
-        self.uri.to_string().trim_end_matches('/').to_owned()
+impl Group {
+    fn new(name: ServiceName, config: Arc<Upstreams>) -> Self {
+        let addresses: Vec<Address> = config.addresses.iter().map(Address::new).collect();
+        let outliers =
+            config.outlier.clone().map(|settings| Mutex::new(Outliers::new(settings, addresses.len())));
+        Self {
+            name,
+            client: UpstreamClient::new(&config),
+            picker: Picker::new(&config.balance, addresses.iter().map(|address| address.shown.as_str())),
+            addresses,
+            config,
+            outliers,
+            breaker: Mutex::default(),
+        }
     }
 
-    fn is_ejected(&self, now: Instant) -> bool {
-        self.ejected_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
+    /// Lets requests through again at once.
+    pub fn close_circuit(&self) {
+        self.breaker().succeed();
     }
 
-    fn eject(&self, until: Instant) {
-        *self.ejected_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    /// Asks one address.
+    async fn exchange(
+        &self,
+        mut call: Call,
+        deadline: Instant,
+        place: Place,
+        idle: Duration,
+    ) -> Result<Answer, CallError> {
+        let index = self.pick(&call);
+        let address =
+            self.addresses.get(index).ok_or_else(|| CallError::Unreachable("it has no address".into()))?;
+        self.aim(&mut call.request, address)?;
+        let has_body = !call.request.body().is_end_stream();
+        let held = Held::new(place, address.begin());
+        let sent = tokio::time::timeout_at(deadline, self.client.send(call.request)).await;
+        let Ok(sent) = sent else {
+            // A client that stalls with its body is not the fault of the service.
+            if !has_body {
+                self.note_failure(index);
+            }
+            return Err(CallError::Timeout { limit: "time" });
+        };
+        match sent {
+            Ok(response) => {
+                self.note_answer(index, response.status());
+                Ok(answer(response, idle, held))
+            }
+            Err(error) => {
+                if !is_of_the_client(&error) {
+                    self.note_failure(index);
+                }
+                let story = format!("{}: {}", address.shown, root_cause(&error));
+                Err(if error.is_connect() { CallError::Unreachable(story) } else { CallError::Broken(story) })
+            }
+        }
     }
+
+    /// One of the addresses that are in; of all when none is, since a service that may answer is better than none.
+    fn pick(&self, call: &Call) -> usize {
+        if self.addresses.len() == 1 {
+            return 0;
+        }
+        let now = Instant::now();
+        let key = key(&self.config.balance, call.request.headers(), call.client);
+        let standing = |index: usize| {
+            let address = self.addresses.get(index)?;
+            Some((address, address.standing(now, self.config.slow_start)))
+        };
+        let is_in = |index| standing(index).filter(|found| found.0.is_in(now)).map(|found| found.1);
+        let any = |index| standing(index).map(|found| found.1);
+        let count = self.addresses.len();
+        let found = self.picker.pick(count, is_in, key, rand::random);
+        found.or_else(|| self.picker.pick(count, any, key, rand::random)).unwrap_or(0)
+    }
+
+    /// Directs the request to the address.
+    fn aim(&self, request: &mut Request, address: &Address) -> Result<(), CallError> {
+        *request.uri_mut() = join(&address.uri, request.uri())
+            .map_err(|error| CallError::Unreachable(format!("{}: {error}", address.shown)))?;
+        if !self.config.keeps_host {
+            // The client makes it from the address.
+            request.headers_mut().remove(HOST);
+        }
+        *request.version_mut() = http::Version::HTTP_11;
+        Ok(())
+    }
+
+    /// An address answered; what it could not do says something about it, not about the service.
+    fn note_answer(&self, index: usize, status: StatusCode) {
+        self.breaker().succeed();
+        if is_passing(status) {
+            self.eject_after_failure(index);
+        } else if let Some(outliers) = &self.outliers {
+            outliers.lock().unwrap_or_else(PoisonError::into_inner).succeed(index);
+        }
+    }
+
+    fn note_failure(&self, index: usize) {
+        self.eject_after_failure(index);
+        let now = Instant::now();
+        let mut others = self.addresses.iter().enumerate().filter(|(other, _)| *other != index);
+        // The service as a whole is left alone only when nobody else could answer.
+        if !others.any(|(_, address)| address.is_in(now)) && self.breaker().fail(now) {
+            tracing::warn!(service = %self.name, "the service keeps failing and is left alone for a while");
+        }
+    }
+
+    fn eject_after_failure(&self, index: usize) {
+        let (Some(outliers), Some(address)) = (&self.outliers, self.addresses.get(index)) else { return };
+        let ejected = outliers.lock().unwrap_or_else(PoisonError::into_inner).fail(index, Instant::now());
+        if let Some(until) = ejected {
+            address.eject(until);
+            tracing::warn!(service = %self.name, address = %address.shown, "the address keeps failing and is passed over");
+        }
+    }
+
+    fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The innermost error, which says what happened.
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+fn causes<'e>(
+    error: &'e (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'e (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
+/// Whether the body of the request broke off, which is no fault of the service.
+fn is_of_the_client(error: &(dyn std::error::Error + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<BodyError>())
+}
+
+fn answer(mut response: http::Response<hyper::body::Incoming>, idle: Duration, held: Held) -> Answer {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let connection = hyper::upgrade::on(&mut response);
+        let upgraded = Some(Upgraded { connection, idle, held });
+        return Answer { response: response.map(|_| empty()), version: None, instance: None, upgraded };
+    }
+    let response = response.map(|body| UpstreamBody::new(body, idle, held).boxed_unsync());
+    Answer { response, version: None, instance: None, upgraded: None }
+}
+
+/// What is hashed, when the request has it.
+fn key(balance: &Balance, headers: &HeaderMap, client: Option<IpAddr>) -> Option<u64> {
+    match balance {
+        Balance::HashHeader(name) => headers.get(name).map(|value| hash(value.as_bytes())),
+        Balance::HashCookie(name) => cookie(headers, name).map(|value| hash(value.as_bytes())),
+        Balance::HashAddress => client.map(|client| hash(client.to_canonical())),
+        Balance::RoundRobin | Balance::LeastRequests | Balance::Random => None,
+    }
+}
+
+/// The first cookie of this name (RFC 6265, 5.4).
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(found, _)| *found == name).map(|(_, value)| value).next()
 }
 
 /// The path of the request at the address of the service.
@@ -105,14 +284,6 @@ fn join(base: &Uri, path: &Uri) -> Result<Uri, http::Error> {
         .authority(base.authority().map_or("", |authority| authority.as_str()))
         .path_and_query(path)
         .build()
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    cause.to_string()
 }
 
 #[cfg(test)]
@@ -127,5 +298,22 @@ mod tests {
         };
         check("http://127.0.0.1:9001", "/a?b=c", "http://127.0.0.1:9001/a?b=c");
         check("http://127.0.0.1:9001/", "/a", "http://127.0.0.1:9001/a");
+    }
+
+    #[test]
+    fn the_key_is_what_the_balance_names() {
+        let mut headers = HeaderMap::new();
+        headers.append(COOKIE, "a=1; sid=x=y; sid=z".parse().unwrap());
+        headers.insert("x-user", "ann".parse().unwrap());
+        let client: IpAddr = "192.0.2.7".parse().unwrap();
+        let key = |balance: Balance| super::key(&balance, &headers, Some(client));
+        assert_eq!(cookie(&headers, "sid"), Some("x=y"));
+        assert_eq!(key(Balance::HashCookie("sid".into())), Some(hash("x=y".as_bytes())));
+        assert_eq!(key(Balance::HashCookie("other".into())), None);
+        assert_eq!(key(Balance::HashHeader("x-user".parse().unwrap())), Some(hash("ann".as_bytes())));
+        assert_eq!(key(Balance::HashAddress), Some(hash(client)));
+        let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
+        assert_eq!(super::key(&Balance::HashAddress, &headers, Some(mapped)), Some(hash(client)));
+        assert_eq!(key(Balance::RoundRobin), None);
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::listener_file::{Http2, Tls};
 use super::policy_file::{Cors, RateLimits};
 use super::route_file::{Files, Redirect, RequestHeaders, ResponseHeaders, Rewrite, Share};
+use super::upstream_file::{HealthCheck, HostHeader, HttpVersion, Outlier, Retry, UpstreamAddress};
 
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
 pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
@@ -180,7 +181,33 @@ pub struct Service {
     pub build: Option<String>,
     /// Addresses of an external service; stands instead of `component`.
     #[schemars(extend("examples" = [["http://127.0.0.1:9001"]]))]
-    pub upstreams: Option<Vec<String>>,
+    pub upstreams: Option<Vec<UpstreamAddress>>,
+    /// Which address gets a request: round-robin, least-requests, random, hash:address, hash:header:NAME or
+    /// hash:cookie:NAME; round-robin when absent.
+    #[schemars(example = &"least-requests")]
+    pub balance: Option<String>,
+    /// How long an address that comes back gets less than its share; not at all when absent.
+    #[schemars(example = &"30s")]
+    pub slow_start: Option<Time>,
+    /// How the addresses are asked for their health; not at all when absent.
+    pub health_check: Option<HealthCheck>,
+    /// When an address that fails requests is passed over; after 5 failures in a row when absent.
+    pub outlier: Option<Outlier>,
+    /// The version of HTTP; when absent 1.1 in clear text, and what the address offers through TLS.
+    pub http: Option<HttpVersion>,
+    /// The host that the addresses are asked for; their own when absent.
+    pub host: Option<HostHeader>,
+    /// How long a connection may take to be made; 2s when absent.
+    #[schemars(example = &"2s")]
+    pub connect_timeout: Option<Time>,
+    /// The certificates (PEM) that those of the addresses lead to, relative to this file; public ones when absent.
+    #[schemars(example = &"upstream-ca.pem")]
+    pub ca: Option<String>,
+    /// Requests in flight to all addresses; as many more wait for up to 5s; 1000 when absent.
+    #[schemars(range(min = 1, max = REQUESTS_LIMIT))]
+    pub requests_max: Option<u64>,
+    /// How requests that fail are tried again; not at all when absent.
+    pub retry: Option<Retry>,
     /// The kind of its own database; none when absent.
     #[schemars(example = &"embedded")]
     pub database: Option<String>,
@@ -291,6 +318,8 @@ pub struct Route {
     pub compress: Option<bool>,
     /// Whether responses get the security headers that they lack; as the gateway's when absent.
     pub security_headers: Option<bool>,
+    /// How requests that fail are tried again; as the service's when absent.
+    pub retry: Option<Retry>,
 }
 
 /// A size with its unit.

@@ -1,6 +1,7 @@
 //! A route: which requests it takes, where they go, and their limits.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
@@ -13,6 +14,7 @@ use super::origin;
 use super::pattern;
 use super::policies::{self, Policies};
 use super::report::Report;
+use super::retry::{self, Retry};
 use super::suggest;
 use super::target::{self, Target};
 use super::transform::{self, Transform};
@@ -42,6 +44,8 @@ pub struct RouteConfig {
     pub body_bytes_max: Option<u64>,
     /// What it does beside answering, with the defaults of the gateway.
     pub policies: Policies,
+    /// How requests that fail are tried again; none: as the service's.
+    pub retry: Option<Arc<Retry>>,
     /// The line of the file where it begins, for messages; it does not count when routes are compared.
     pub line: usize,
 }
@@ -79,6 +83,7 @@ impl PartialEq for RouteConfig {
             time,
             body_bytes_max,
             policies,
+            retry,
             line: _,
         } = self;
         *host == other.host
@@ -90,6 +95,7 @@ impl PartialEq for RouteConfig {
             && *time == other.time
             && *body_bytes_max == other.body_bytes_max
             && *policies == other.policies
+            && *retry == other.retry
     }
 }
 
@@ -137,6 +143,7 @@ fn check(
     let body_bytes_max =
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
     let policies = policies::check(written, around.policies, key, report);
+    let retry = retry::check(written.retry.as_ref(), &key.field("retry"), report);
     Some(RouteConfig {
         host: host.ok()?,
         path: path?,
@@ -147,6 +154,7 @@ fn check(
         time,
         body_bytes_max,
         policies,
+        retry,
         line: report.line(key),
     })
 }

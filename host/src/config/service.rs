@@ -1,7 +1,7 @@
 //! A service: where it comes from, its domain, grants, instances and limits.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::names::{DomainName, InvalidName, ServiceName, default_domain};
@@ -9,9 +9,10 @@ use crate::names::{DomainName, InvalidName, ServiceName, default_domain};
 use super::file;
 use super::grants::{self, Grants, Surroundings};
 use super::key::Key;
-use super::origin::Origin;
 use super::report::Report;
+use super::retry::{self, Retry};
 use super::units::{self, GIB, KIB, MIB, SIZE_BYTES_MAX};
+use super::upstream::{self, Upstreams};
 
 /// Enough for a burst; the engine's pool has room for many such services.
 const INSTANCES_MAX: usize = 32;
@@ -45,6 +46,8 @@ pub struct ServiceConfig {
     pub instances: Instances,
     /// What it may use.
     pub limits: Limits,
+    /// How requests that fail are tried again, where a route does not say.
+    pub retry: Option<Arc<Retry>>,
     /// The line of the file where it begins, for messages; it does not count when services are compared.
     pub line: usize,
 }
@@ -59,8 +62,8 @@ pub enum Source {
         /// The command that makes the file, run in the folder of gateway.toml.
         build: Option<String>,
     },
-    /// An external service: at least one `http` or `https` address without a path, none twice.
-    Upstreams(Vec<http::Uri>),
+    /// An external service.
+    Upstreams(Arc<Upstreams>),
 }
 
 /// How many instances a service has.
@@ -94,13 +97,14 @@ pub struct Limits {
 impl PartialEq for ServiceConfig {
     /// Whether a running service could stay as it is; moving it in the file changes nothing.
     fn eq(&self, other: &Self) -> bool {
-        let Self { name, domain, source, grants, instances, limits, line: _ } = self;
+        let Self { name, domain, source, grants, instances, limits, retry, line: _ } = self;
         *name == other.name
             && *domain == other.domain
             && *source == other.source
             && *grants == other.grants
             && *instances == other.instances
             && *limits == other.limits
+            && *retry == other.retry
     }
 }
 
@@ -119,8 +123,9 @@ pub fn check(
     let domain = domain(written, &key.field("domain"), report);
     let (source, grants) = if written.upstreams.is_some() {
         refuse_component_keys(written, &key, report);
-        (upstreams(written, &key.field("upstreams"), report), Grants::default())
+        (Source::Upstreams(upstream::check(written, around.folder, &key, report)), Grants::default())
     } else {
+        upstream::refuse_keys(written, &key, report);
         let source = component(written, around.folder, &key, report);
         (source, grants::check(written, name, &domain, around, &key, report))
     };
@@ -133,6 +138,7 @@ pub fn check(
         grants,
         instances: instances(written, &key.field("instances"), report),
         limits: limits(written_limits, &key.field("limits"), report),
+        retry: retry::check(written.retry.as_ref(), &key.field("retry"), report),
         line: report.line(&key),
     })
 }
@@ -178,28 +184,6 @@ fn component(written: &file::Service, folder: &Path, key: &Key, report: &mut Rep
         );
     }
     Source::Component { file: Some(file), build }
-}
-
-fn upstreams(written: &file::Service, key: &Key, report: &mut Report<'_>) -> Source {
-    if written.upstreams.as_ref().is_some_and(Vec::is_empty) {
-        report.refuse(key, "write at least one address such as [\"http://127.0.0.1:9001\"]");
-    }
-    let addresses = grants::each(&written.upstreams, key, report, |text| {
-        let origin = Origin::parse(text)?;
-        if origin.is_pattern() {
-            return Err("write one host: a pattern cannot be called".into());
-        }
-        let address: http::Uri =
-            origin.to_string().parse().map_err(|error| format!("write an address: {error}"))?;
-        Ok(address)
-    });
-    let mut seen = BTreeSet::new();
-    for (index, address) in addresses.iter().enumerate() {
-        if !seen.insert(address.to_string()) && !report.refused_within(key) {
-            report.refuse(&key.item(index), "take it out: it stands here twice");
-        }
-    }
-    Source::Upstreams(addresses)
 }
 
 /// An external service runs elsewhere: nothing can be built for it, granted to it or held against it.

@@ -18,6 +18,7 @@ use super::connection::Busy;
 use super::context::Context;
 use super::forward;
 use super::limits::BodyFate;
+use super::upgrade::Tunnel;
 use crate::body::{Body, BodyError, Response};
 use crate::names::{ServiceName, VersionNumber};
 use crate::telemetry::metrics::Metrics;
@@ -142,6 +143,11 @@ impl Account {
     /// Opens the account of a request.
     pub fn open(context: Context, log: Arc<AccessLog>, metrics: Arc<Metrics>, busy: Busy) -> Self {
         Self { context, status: None, log, metrics, bytes: 0, complete: false, busy }
+    }
+
+    /// The connection goes on as a tunnel when the response is out.
+    pub fn switch_protocols(&self, tunnel: Tunnel) {
+        self.busy.switch_protocols(tunnel);
     }
 
     /// Requests in flight in the whole gateway, with this one.

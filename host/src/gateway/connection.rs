@@ -10,6 +10,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::upgrade::Tunnel;
+
 /// How long a closing connection listens on, so that the client reads the last response before what it
 /// still sends makes the system reset the connection (RFC 9112, 9.6).
 const LINGER: Duration = Duration::from_secs(1);
@@ -29,7 +31,6 @@ pub struct Timeouts {
 }
 
 /// What a connection is doing, told by its stream and its requests, asked by its task.
-#[derive(Debug)]
 pub struct Activity {
     opened: Instant,
     /// Milliseconds after `opened` since which the client is waited for.
@@ -44,6 +45,8 @@ pub struct Activity {
     /// For each request: milliseconds after `opened` since which the client has not taken what was handed
     /// over; 0 while nothing waits for it.
     untaken: Mutex<Vec<Arc<AtomicU64>>>,
+    /// What goes on over the connection when HTTP has ended.
+    tunnel: Mutex<Option<Tunnel>>,
 }
 
 impl Activity {
@@ -57,6 +60,7 @@ impl Activity {
             http2: AtomicBool::new(false),
             switched: AtomicBool::new(false),
             untaken: Mutex::default(),
+            tunnel: Mutex::default(),
         })
     }
 
@@ -83,6 +87,11 @@ impl Activity {
     /// Whether HTTP has ended and another protocol goes on, whose bytes follow other rules.
     pub fn has_switched(&self) -> bool {
         self.switched.load(Ordering::Acquire)
+    }
+
+    /// What goes on over the connection when HTTP has ended, to be run by its task.
+    pub fn take_tunnel(&self) -> Option<Tunnel> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Since when the oldest part of a response waits for the client. HTTP/1 stops writing to the stream
@@ -113,7 +122,6 @@ impl Activity {
 }
 
 /// A request in flight; dropping it ends it for its connection and for the gateway.
-#[derive(Debug)]
 pub struct Busy {
     activity: Arc<Activity>,
     in_flight: Arc<AtomicUsize>,
@@ -142,10 +150,10 @@ impl Busy {
         self.untaken.store(0, Ordering::Release);
     }
 
-    /// The response to this request is the last of HTTP on its connection: it switches protocols.
-    #[expect(dead_code, reason = "no upgrade passes through yet")]
-    pub fn switch_protocols(&self) {
+    /// The response to this request is the last of HTTP on its connection: the tunnel goes on.
+    pub fn switch_protocols(&self, tunnel: Tunnel) {
         self.activity.switched.store(true, Ordering::Release);
+        *self.activity.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(tunnel);
     }
 
     /// Requests in flight in the whole gateway, with this one.

@@ -11,10 +11,11 @@ use super::header_rules;
 use super::reply::Refusal;
 use super::rewrite;
 use super::route::{Action, Route};
-use crate::balance::{Answer, Balancer, Call, CallError};
-use crate::body::Request;
+use super::upgrade::{self, Tunnel};
+use crate::balance::{self, Balancer, Call, CallError};
+use crate::body::{Request, Response};
 use crate::config::Transform;
-use crate::names::ServiceName;
+use crate::names::{ServiceName, VersionNumber};
 use crate::telemetry::trace::TRACEPARENT;
 
 /// The longest time to a response head where a route sets none. Services have their own, much shorter
@@ -43,6 +44,16 @@ const PROXY_HEADERS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-"];
 /// The namespace of what the host vouches for.
 const HOST_HEADERS: &str = "hostel-";
 
+/// What a service answered.
+pub struct Answer {
+    /// The response head, with a streamed body.
+    pub response: Response,
+    /// The version that answered; none for an external service.
+    pub version: Option<VersionNumber>,
+    /// What goes on over the connection behind the response, which then switches protocols.
+    pub tunnel: Option<Tunnel>,
+}
+
 /// Sends a request to a service and waits for the head of its response.
 ///
 /// # Errors
@@ -55,8 +66,13 @@ pub async fn send(
     mut request: Request,
     context: &Context,
 ) -> Result<Answer, Refusal> {
+    let asked = upgrade::asked(&mut request);
     prepare(request.headers_mut(), context)?;
     transform(&route.transform, &mut request)?;
+    let asked = match asked {
+        Some(asked) => asked.pass_on(balancer.takes_upgrades(service), request.headers_mut())?,
+        None => None,
+    };
     let deadline = context.started + route.time.unwrap_or(TIME_MAX);
     let call = Call {
         service: service.clone(),
@@ -65,18 +81,29 @@ pub async fn send(
         trace: context.trace,
         deadline,
         depth: 0,
+        client: Some(context.client),
+        retry: route.retry.clone(),
     };
     let answer = match tokio::time::timeout_at(deadline, balancer.send(call)).await {
         Ok(answer) => answer,
         Err(_) => Err(CallError::Timeout { limit: "time" }),
     };
-    let mut answer = answer.map_err(Refusal::Call)?;
-    if answer.response.status().is_informational() {
+    let balance::Answer { mut response, version, upgraded, .. } = answer.map_err(Refusal::Call)?;
+    let tunnel = match (asked, upgraded) {
+        (Some(asked), Some(upgraded)) => {
+            let protocol = asked.agreed(&response);
+            strip_hop_by_hop(response.headers_mut());
+            upgrade::announce(response.headers_mut(), protocol);
+            Some(asked.tunnel(upgraded))
+        }
         // Only the server may send these, and none of them ends a request (RFC 9110, 15.2).
-        return Err(Refusal::Call(CallError::NoResponse));
-    }
-    strip_hop_by_hop(answer.response.headers_mut());
-    Ok(answer)
+        _ if response.status().is_informational() => return Err(Refusal::Call(CallError::NoResponse)),
+        _ => {
+            strip_hop_by_hop(response.headers_mut());
+            None
+        }
+    };
+    Ok(Answer { response, version, tunnel })
 }
 
 /// Brings the headers of a request into the form in which a service gets them.

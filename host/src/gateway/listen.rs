@@ -192,7 +192,7 @@ impl Arrival {
                 })
             }
         });
-        let mut connection = pin!(self.entry.protocol.serve_connection(io, service));
+        let mut connection = pin!(self.entry.protocol.serve_connection_with_upgrades(io, service));
         let mut draining = false;
         let mut closing_at: Option<Instant> = None;
         loop {
@@ -213,6 +213,10 @@ impl Arrival {
                 result = connection.as_mut() => {
                     if let Err(error) = result {
                         tracing::debug!(client = %peer.address, error, "a connection ended early");
+                    }
+                    // In this task, so that it counts as a connection and a drain waits for it.
+                    if let Some(tunnel) = activity.take_tunnel() {
+                        tunnel.await;
                     }
                     return;
                 }

@@ -4,11 +4,11 @@
 //! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and `tls`,
 //! with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP, `wire` holds
 //! it to its rules); `redirect` answers where only https is served; `pipeline` is the path of a request, with
-//! `context` what is known about it; `framing` and `host` check its head; `path`, `condition` and `route` find its route, `policies` what
-//! that asks of a request and does to its response (`rate_limit`, `cors`, `compress`, `security_headers`);
-//! `limits` bounds its body; `files`, `location` or `forward` answers it, where `split` chooses the service,
-//! `rewrite` and `header_rules` change what it sees, and `forwarded` is what proxies say; `reply` turns a refusal
-//! into a response; `access_log` writes it down.
+//! `context` what is known about it; `framing` and `host` check its head; `path`, `condition` and `route` find its
+//! route, `policies` what that asks of a request and does to its response (`rate_limit`, `cors`, `compress`,
+//! `security_headers`); `limits` bounds its body; `files`, `location` or `forward` answers it (`upgrade` lets
+//! another protocol follow), where `split` chooses the service, `rewrite` and `header_rules` change what it sees,
+//! and `forwarded` is what proxies say; `reply` turns a refusal into a response; `access_log` writes it down.
 
 mod listen;
 mod entry;
@@ -46,6 +46,7 @@ mod rewrite;
 mod header_rules;
 mod forward;
 mod forwarded;
+mod upgrade;
 mod reply;
 mod access_log;
 

@@ -152,6 +152,9 @@ impl Pipeline {
         }
         let answer = answer?;
         account.context.service_version = answer.version;
+        if let Some(tunnel) = answer.tunnel {
+            account.switch_protocols(tunnel);
+        }
         Ok(answer.response)
     }
 

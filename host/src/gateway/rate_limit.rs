@@ -193,6 +193,7 @@ mod tests {
             time: None,
             body_bytes_max: None,
             policies: Policies { rate_limits, ..Policies::default() },
+            retry: None,
             line: 1,
         }
     }

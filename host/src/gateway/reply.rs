@@ -67,6 +67,8 @@ pub enum Refusal {
     },
     /// The routes are not there yet.
     Starting,
+    /// The service cannot switch to the protocol that is asked for.
+    NoUpgrade,
     /// The service did not answer.
     Call(CallError),
 }
@@ -140,6 +142,7 @@ impl Refusal {
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
+            Self::NoUpgrade => (StatusCode::NOT_IMPLEMENTED, "no-upgrade", "Protocol not available"),
             Self::Call(error) => call_outline(error),
         }
     }
@@ -167,6 +170,7 @@ impl Refusal {
                 "you have asked too often; wait as long as the Retry-After header says"
             }
             Self::Starting => "the gateway has just started",
+            Self::NoUpgrade => "there are no WebSockets at this path",
             Self::Call(error) => call_detail(error),
         };
         fixed.to_owned()
@@ -275,6 +279,7 @@ fn call_outline(error: &CallError) -> (StatusCode, &'static str, &'static str) {
         CallError::LimitExceeded { limit: "time" | "cpu" } => (late, "limit", "Limit exceeded"),
         CallError::LimitExceeded { .. } => (bad, "limit", "Limit exceeded"),
         CallError::Unreachable(_) => (bad, "unreachable", "Service unreachable"),
+        CallError::Broken(_) => (bad, "broken-off", "Service broke off"),
         CallError::Timeout { .. } => (late, "timeout", "Time is up"),
     }
 }
@@ -285,6 +290,7 @@ fn call_detail(error: &CallError) -> &'static str {
         CallError::NoVersion(_) => "no version of the service is deployed",
         CallError::Busy { .. } => "all instances of the service are busy",
         CallError::CircuitOpen { .. } => "the service has failed repeatedly and is given a rest",
+        CallError::Broken(_) => "the service broke the connection before it answered",
         CallError::Trap(_) => "the service failed while it handled the request",
         CallError::NoResponse => "the service ended without a response",
         CallError::LimitExceeded { .. } => "the service exceeded one of its limits",
@@ -316,7 +322,9 @@ mod tests {
     #[test]
     fn causes_stay_inside() {
         let inside = "wasm backtrace";
-        for error in [CallError::Trap(inside.into()), CallError::Unreachable(inside.into())] {
+        for error in
+            [CallError::Trap, CallError::Unreachable, CallError::Broken].map(|error| error(inside.into()))
+        {
             assert!(!Refusal::Call(error).detail().contains(inside));
         }
     }

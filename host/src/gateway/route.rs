@@ -22,7 +22,7 @@ use super::path;
 use super::policies::Policies;
 use super::rate_limit::RateLimiters;
 use super::reply::Refusal;
-use crate::config::{Conditions, RedirectConfig, RouteConfig, SplitConfig, Target, Transform};
+use crate::config::{Conditions, RedirectConfig, Retry, RouteConfig, SplitConfig, Target, Transform};
 use crate::names::ServiceName;
 
 /// Why routes cannot be taken into use.
@@ -71,6 +71,8 @@ pub struct Route {
     pub body_bytes_max: Option<u64>,
     /// What else it does.
     pub policies: Policies,
+    /// How requests that fail are tried again, when the route says.
+    pub retry: Option<Arc<Retry>>,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -133,6 +135,7 @@ impl Routes {
                 time: config.time,
                 body_bytes_max: config.body_bytes_max,
                 policies: Policies::new(config, limiters),
+                retry: config.retry.clone(),
                 line: config.line,
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;

@@ -24,6 +24,7 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
                 time: None,
                 body_bytes_max: None,
                 policies: Policies::default(),
+                retry: None,
                 line: index + 1,
             }
         })

@@ -69,6 +69,7 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         time: None,
         body_bytes_max: None,
         policies: Policies::default(),
+        retry: None,
         line: 1,
     });
     gateway.set_routes(&config, &routes, &balancer).unwrap();

@@ -3,6 +3,7 @@
 mod bad;
 mod policies;
 mod routes;
+mod upstreams;
 
 use std::fs;
 use std::path::PathBuf;
@@ -235,8 +236,8 @@ fn a_full_service_is_read_as_it_is_written() {
     assert!(grants.fetches[1].allows("https", "a.example.org", 8443));
     assert_eq!(grants.config["currency"], "EUR");
     assert_eq!(grants.secrets["psp-key"].reveal(), "hunter2");
-    let Source::Upstreams(addresses) = &config.services["legacy"].source else { panic!("external") };
-    assert_eq!(addresses[1].authority().unwrap(), "127.0.0.1:9002");
+    let Source::Upstreams(legacy) = &config.services["legacy"].source else { panic!("external") };
+    assert_eq!(legacy.addresses[1].uri.authority().unwrap(), "127.0.0.1:9002");
     assert_eq!(config.services["legacy"].domain.as_str(), "default");
 }
 

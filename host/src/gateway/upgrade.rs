@@ -1,0 +1,214 @@
+//! Another protocol in place of HTTP, such as WebSocket (RFC 9110, 7.8; RFC 6455): a tunnel between a client and an
+//! external service.
+//!
+//! Components have no streams beside a request, so they cannot switch: a WebSocket is refused there, since its client
+//! cannot go on without; any other wish is passed over, as HTTP allows. `h2c`, other versions of HTTP and TLS are
+//! never passed on: they belong to the connection, and what follows would reach a service unchecked.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use http::{HeaderMap, HeaderValue, Version, header};
+use http_body::Body as _;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio::time::{Instant, sleep_until};
+
+use super::reply::Refusal;
+use crate::balance::stream::Upgraded;
+use crate::body::{Request, Response};
+
+/// What goes on over a connection when HTTP has ended; to be run by the task of the connection.
+pub type Tunnel = BoxFuture<'static, ()>;
+
+/// Protocols that a gateway must not pass on.
+const OWN_PROTOCOLS: [&str; 3] = ["h2", "http", "tls"];
+
+/// What a client asks for.
+pub struct Asked {
+    protocol: HeaderValue,
+    client: OnUpgrade,
+}
+
+/// The protocol that a request asks for, if it is one that can be passed on. Only HTTP/1.1 can switch, and only behind
+/// a request without a body can it be told where the other protocol begins.
+pub fn asked(request: &mut Request) -> Option<Asked> {
+    let headers = request.headers();
+    let protocol = headers.get(header::UPGRADE)?.clone();
+    let is_one = headers.get_all(header::UPGRADE).iter().count() == 1;
+    let name = protocol.to_str().ok()?.to_ascii_lowercase();
+    let is_own = name.split(',').any(|name| OWN_PROTOCOLS.iter().any(|own| name.trim().starts_with(own)));
+    let is_possible = request.version() == Version::HTTP_11 && request.body().is_end_stream();
+    if !is_one || is_own || !is_possible || !names_upgrade(headers) {
+        return None;
+    }
+    let client = hyper::upgrade::on(request);
+    Some(Asked { protocol, client })
+}
+
+/// Adds what tells the next hop of the switch.
+pub fn announce(headers: &mut HeaderMap, protocol: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, protocol);
+}
+
+impl Asked {
+    /// Passes the wish on to a service that can switch; none when it is passed over.
+    pub fn pass_on(self, is_taken: bool, headers: &mut HeaderMap) -> Result<Option<Self>, Refusal> {
+        if is_taken {
+            announce(headers, self.protocol.clone());
+            return Ok(Some(self));
+        }
+        match self.protocol.as_bytes().eq_ignore_ascii_case(b"websocket") {
+            true => Err(Refusal::NoUpgrade),
+            false => Ok(None),
+        }
+    }
+
+    /// The protocol that the service has chosen.
+    pub fn agreed(&self, response: &Response) -> HeaderValue {
+        response.headers().get(header::UPGRADE).unwrap_or(&self.protocol).clone()
+    }
+
+    /// The tunnel between the client and the service.
+    pub fn tunnel(self, upgraded: Upgraded) -> Tunnel {
+        async move {
+            let Upgraded { connection, idle, held } = upgraded;
+            match futures::future::try_join(self.client, connection).await {
+                Ok((client, service)) => join(TokioIo::new(client), TokioIo::new(service), idle).await,
+                Err(error) => tracing::debug!(%error, "a connection did not switch protocols"),
+            }
+            drop(held);
+        }
+        .boxed()
+    }
+}
+
+fn names_upgrade(headers: &HeaderMap) -> bool {
+    let fields = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    fields.flat_map(|value| value.split(',')).any(|name| name.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// Copies bytes both ways until both sides have ended, one breaks off, or none comes for `idle`.
+async fn join(
+    client: impl AsyncRead + AsyncWrite + Unpin,
+    service: impl AsyncRead + AsyncWrite + Unpin,
+    idle: Duration,
+) {
+    let moved = Arc::new(Moved { opened: Instant::now(), last_ms: AtomicU64::new(0) });
+    let mut client = Watched { stream: client, moved: moved.clone() };
+    let mut service = Watched { stream: service, moved: moved.clone() };
+    tokio::select! {
+        ended = copy_bidirectional(&mut client, &mut service) => {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a tunnel broke off");
+            }
+        }
+        () = moved.rest(idle) => tracing::debug!(?idle, "a tunnel without a byte was closed"),
+    }
+}
+
+/// When a byte last came from one of the sides.
+struct Moved {
+    opened: Instant,
+    last_ms: AtomicU64,
+}
+
+impl Moved {
+    fn note(&self) {
+        let now = u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(now, Ordering::Relaxed);
+    }
+
+    /// Waits until no byte has come for so long.
+    async fn rest(&self, idle: Duration) {
+        loop {
+            let until = self.opened + Duration::from_millis(self.last_ms.load(Ordering::Relaxed)) + idle;
+            if until <= Instant::now() {
+                return;
+            }
+            sleep_until(until).await;
+        }
+    }
+}
+
+/// A side of a tunnel, whose bytes are noted as they come.
+struct Watched<S> {
+    stream: S,
+    moved: Arc<Moved>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if polled.is_ready() {
+            self.moved.note();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::{empty, full};
+
+    fn asks(fields: &[(&str, &str)], version: Version, body: crate::body::Body) -> bool {
+        let mut request = http::Request::builder().uri("/").version(version);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        asked(&mut request.body(body).unwrap()).is_some()
+    }
+
+    #[test]
+    fn only_another_protocol_behind_a_whole_request_is_passed_on() {
+        let http1 = Version::HTTP_11;
+        let websocket = [("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")];
+        assert!(asks(&websocket, http1, empty()));
+        assert!(!asks(&websocket, Version::HTTP_10, empty()));
+        assert!(!asks(&websocket, Version::HTTP_2, empty()));
+        assert!(!asks(&websocket, http1, full("a body")));
+        assert!(!asks(&[("upgrade", "websocket")], http1, empty()));
+        for own in ["h2c", "H2C", "websocket, h2c", "HTTP/2.0", "TLS/1.0"] {
+            assert!(!asks(&[("connection", "upgrade"), ("upgrade", own)], http1, empty()), "{own}");
+        }
+        let two = [("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")];
+        assert!(!asks(&two, http1, empty()));
+    }
+
+    #[tokio::test]
+    async fn a_tunnel_without_a_byte_ends() {
+        let ((client, _client), (service, _service)) = (tokio::io::duplex(64), tokio::io::duplex(64));
+        let ended = join(client, service, Duration::from_millis(10));
+        tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    }
+}
