@@ -7,6 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::auth_file::{Auth, Issuer};
+
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
 pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
 
@@ -40,6 +42,9 @@ pub struct File {
     /// How messages are kept and repeated.
     #[serde(default)]
     pub messaging: Messaging,
+    /// The OpenID providers whose tokens count, by a name of your own.
+    #[serde(default)]
+    pub issuers: BTreeMap<String, Issuer>,
     /// The services by name: lower-case letters, digits and `-`.
     #[serde(default)]
     pub services: BTreeMap<String, Service>,
@@ -75,6 +80,8 @@ pub struct Gateway {
     pub idle_timeout: Option<Time>,
     /// How long a client may take no byte of a response; 60s when absent.
     pub write_timeout: Option<Time>,
+    /// Who may use a route that does not say; everybody when absent.
+    pub auth: Option<Auth>,
 }
 
 /// The listener for operators.
@@ -242,6 +249,8 @@ pub struct Route {
     pub time: Option<Time>,
     /// The longest request body; as the gateway's when absent.
     pub body: Option<Size>,
+    /// Who may use it; as the gateway's when absent.
+    pub auth: Option<Auth>,
 }
 
 /// A size with its unit.
@@ -286,11 +295,17 @@ fn drop_null(schema: &mut Value) {
             object.insert("type".into(), only);
         }
     }
-    // An optional choice comes as "any of: the choice, null".
+    // An optional choice comes as "any of: the choice, null"; what takes several kinds of values stays.
     if let Some(Value::Array(mut choices)) = object.remove("anyOf") {
         choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
-        for (name, value) in choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten() {
-            object.entry(name).or_insert(value);
+        if choices.len() > 1 {
+            object.insert("anyOf".into(), Value::Array(choices));
+        } else {
+            for (name, value) in
+                choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten()
+            {
+                object.entry(name).or_insert(value);
+            }
         }
     }
     object.values_mut().for_each(drop_null);

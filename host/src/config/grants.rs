@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::names::{DomainName, InvalidName, ServiceName, TopicPattern};
 
+use super::auth::AuthDefaults;
 use super::directory::Directory;
 use super::file;
 use super::key::Key;
@@ -54,6 +55,8 @@ pub struct Surroundings<'a> {
     pub folder: &'a Path,
     /// Everybody in the file.
     pub directory: &'a Directory,
+    /// The issuers, and who may use a route that does not say.
+    pub auth: &'a AuthDefaults,
 }
 
 /// Checks the grants of the service `name` of the domain, which stands under the key.

@@ -14,6 +14,9 @@ mod origin;
 mod secret;
 mod pattern;
 mod section;
+mod auth_file;
+mod issuer;
+mod auth;
 mod directory;
 mod grants;
 mod service;
@@ -32,8 +35,11 @@ use std::sync::Arc;
 
 use crate::names::ServiceName;
 
+pub use auth::{AuthConfig, Ways, is_scope};
+pub use auth_file::TokenAlgorithm;
 pub use file::schema;
 pub use grants::{Grants, Subscription};
+pub use issuer::{IssuerConfig, KeySource, provider_address};
 pub use locate::storage_of;
 pub use origin::Origin;
 pub use problem::{ConfigError, Problem};

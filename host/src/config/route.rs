@@ -7,6 +7,7 @@ use http::Method;
 
 use crate::names::ServiceName;
 
+use super::auth::{self, AuthConfig};
 use super::file;
 use super::grants::{self, Surroundings};
 use super::key::Key;
@@ -34,6 +35,8 @@ pub struct RouteConfig {
     pub time: Option<Duration>,
     /// The longest request body in bytes; none: as the service's or the gateway's.
     pub body_bytes_max: Option<u64>,
+    /// Who may use it; none: everybody.
+    pub auth: Option<AuthConfig>,
     /// The line of the file where it begins, for messages; it does not count when routes are compared.
     pub line: usize,
 }
@@ -67,13 +70,14 @@ impl RouteConfig {
 impl PartialEq for RouteConfig {
     /// Whether a running route could stay as it is; moving it in the file changes nothing.
     fn eq(&self, other: &Self) -> bool {
-        let Self { host, path, methods, target, time, body_bytes_max, line: _ } = self;
+        let Self { host, path, methods, target, time, body_bytes_max, auth, line: _ } = self;
         *host == other.host
             && *path == other.path
             && *methods == other.methods
             && *target == other.target
             && *time == other.time
             && *body_bytes_max == other.body_bytes_max
+            && *auth == other.auth
     }
 }
 
@@ -113,6 +117,7 @@ fn check(
     let time = units::time_or_none(written.time.as_ref(), &key.field("time"), report);
     let body_bytes_max =
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
+    let auth = auth(written, around, &key.field("auth"), report);
     Some(RouteConfig {
         host: host.ok()?,
         path: path?,
@@ -120,8 +125,20 @@ fn check(
         target: target?,
         time,
         body_bytes_max,
+        auth,
         line: report.line(key),
     })
+}
+
+fn auth(
+    written: &file::Route,
+    around: Surroundings<'_>,
+    key: &Key,
+    report: &mut Report<'_>,
+) -> Option<AuthConfig> {
+    let auth = auth::check(written.auth.as_ref(), around.auth, key, report)?;
+    let is_external = written.service.as_ref().is_none_or(|name| around.directory.external.contains(name));
+    Some(if is_external { auth.for_external() } else { auth })
 }
 
 /// A host was refused.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use super::auth::Identity;
 use super::reply;
 use super::route::Route;
 use crate::names::{RequestId, VersionNumber};
@@ -32,6 +33,8 @@ pub struct Context {
     pub started: Instant,
     /// The route, once found.
     pub route: Option<Arc<Route>>,
+    /// Who asks, once its route wants to know.
+    pub identity: Option<Arc<Identity>>,
     /// The version of the service that answered.
     pub service_version: Option<VersionNumber>,
     /// The name of the refusal, when there was one.
@@ -53,6 +56,7 @@ impl Context {
             prefers_html: reply::prefers_html(headers),
             started: Instant::now(),
             route: None,
+            identity: None,
             service_version: None,
             refusal: None,
         }

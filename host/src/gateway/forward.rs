@@ -54,6 +54,9 @@ pub async fn send(
     context: &Context,
 ) -> Result<Answer, Refusal> {
     prepare(request.headers_mut(), context)?;
+    if let (Some(auth), Some(identity)) = (&route.auth, &context.identity) {
+        auth.pass_on(identity, request.headers_mut());
+    }
     let deadline = context.started + route.time.unwrap_or(TIME_MAX);
     let call = Call {
         service: service.clone(),

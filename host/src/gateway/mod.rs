@@ -3,7 +3,7 @@
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
 //! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
 //! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
+//! and `route` find its route; `auth` is who may use it; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
 //! refusal into a response; `access_log` writes it down.
 
 mod listen;
@@ -15,6 +15,7 @@ mod framing;
 mod host;
 mod path;
 mod route;
+mod auth;
 mod limits;
 mod files;
 mod forward;
@@ -36,6 +37,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::access_log::AccessLog;
 use self::admission::Admission;
+use self::auth::Authenticator;
 use self::connection::Timeouts;
 use self::pipeline::Pipeline;
 use self::route::Routes;
@@ -43,6 +45,7 @@ use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
+pub use self::auth::{ApiKey, ApiKeys, ClientCertificate, NewKey};
 pub use self::route::{RouteError, RouteView};
 
 /// The listener and the current pipeline, which is swapped whole.
@@ -52,6 +55,7 @@ pub struct Gateway {
     listener: Mutex<Option<TcpListener>>,
     shared: Arc<Shared>,
     views: ArcSwap<Vec<RouteView>>,
+    authenticator: Arc<Authenticator>,
 }
 
 /// What every connection needs.
@@ -103,6 +107,7 @@ impl Gateway {
                 metrics,
             }),
             views: ArcSwap::default(),
+            authenticator: Arc::default(),
         })
     }
 
@@ -124,7 +129,7 @@ impl Gateway {
         balancer: &Balancer,
     ) -> Result<(), RouteError> {
         let pipeline = Pipeline {
-            routes: Routes::new(routes)?,
+            routes: Routes::new(routes, &self.authenticator)?,
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
             requests_max: config.requests_max,
@@ -138,6 +143,11 @@ impl Gateway {
     /// The routes in use, in the order of gateway.toml.
     pub fn routes(&self) -> Vec<RouteView> {
         self.views.load().to_vec()
+    }
+
+    /// The API keys that count, to be filled by who keeps them.
+    pub fn api_keys(&self) -> &Arc<ApiKeys> {
+        self.authenticator.api_keys()
     }
 
     /// Serves until `shutdown`, then lets requests in flight end, at most for `drain`. Returns when all

@@ -68,8 +68,7 @@ impl Pipeline {
     /// The phases. Each adds to the context or ends the request through `?`. Policies that come later have
     /// their place by what they need:
     ///
-    /// - CORS preflight: behind `find`, before anything that a preflight cannot satisfy;
-    /// - authenticate and authorise: behind CORS, on the same route as the verdict of `find`;
+    /// - CORS preflight: behind `find`, before authentication, which a preflight cannot satisfy;
     /// - rate limit by caller: behind the identity, before the body is touched;
     /// - cache look-up: before `forward`, and its store behind it;
     /// - compression: last, on whatever answered.
@@ -90,6 +89,9 @@ impl Pipeline {
         let target = head.uri.clone();
         let found = self.routes.find(framing::host_of(&head), &head.method, target.path())?;
         let route = account.context.route.insert(found.route.clone()).clone();
+        if let Some(auth) = &route.auth {
+            account.context.identity = Some(auth.admit(&head.headers, None).await?);
+        }
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
         let request = Request::from_parts(head, limited(incoming, bytes_max, fate)?);
 

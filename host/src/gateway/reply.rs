@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 
+use super::auth::Denial;
 use super::context::Context;
 use super::path::PathFault;
 use crate::balance::CallError;
@@ -55,6 +56,8 @@ pub enum Refusal {
     Overloaded,
     /// The routes are not there yet.
     Starting,
+    /// The caller may not pass.
+    Auth(Denial),
     /// The service did not answer.
     Call(CallError),
 }
@@ -90,6 +93,7 @@ impl Refusal {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Overloaded | Self::Starting => Some(RETRY_AFTER),
+            Self::Auth(denial) => denial.retry_after(),
             Self::Call(CallError::Busy { retry_after } | CallError::CircuitOpen { retry_after }) => {
                 Some(*retry_after)
             }
@@ -123,6 +127,7 @@ impl Refusal {
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
+            Self::Auth(denial) => denial.outline(),
             Self::Call(error) => call_outline(error),
         }
     }
@@ -146,9 +151,16 @@ impl Refusal {
             Self::BodyTooSlow => "the request body came too slowly",
             Self::Overloaded => "too many requests are in flight",
             Self::Starting => "the gateway has just started",
+            Self::Auth(denial) => denial.detail(),
             Self::Call(error) => call_detail(error),
         };
         fixed.to_owned()
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Auth(denial)
     }
 }
 
@@ -177,6 +189,11 @@ pub fn refuse(refusal: &Refusal, context: &Context) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Refusal::Method { allow } = refusal {
         headers.insert(header::ALLOW, allow.clone());
+    }
+    if let Refusal::Auth(denial) = refusal
+        && let Some(challenge) = denial.challenge()
+    {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     if let Some(wait) = refusal.retry_after() {
         // Whole seconds (RFC 9110, 10.2.3), rounded up so that nobody comes too early.

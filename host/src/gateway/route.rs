@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use super::auth::{Auth, Authenticator};
 use super::files::Files;
 use super::host;
 use super::path;
@@ -62,6 +63,8 @@ pub struct Route {
     pub time: Option<Duration>,
     /// The longest request body in bytes, when the route sets one.
     pub body_bytes_max: Option<u64>,
+    /// Who may use it; none: everybody.
+    pub auth: Option<Auth>,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -108,7 +111,7 @@ pub struct Routes {
 
 impl Routes {
     /// Builds the routes of a checked configuration.
-    pub fn new(routes: &[RouteConfig]) -> Result<Self, RouteError> {
+    pub fn new(routes: &[RouteConfig], authenticator: &Arc<Authenticator>) -> Result<Self, RouteError> {
         let mut all = Self::default();
         for config in routes {
             let route = Route {
@@ -117,6 +120,7 @@ impl Routes {
                 action: action(&config.target),
                 time: config.time,
                 body_bytes_max: config.body_bytes_max,
+                auth: config.auth.as_ref().map(|rules| Auth::new(rules, authenticator)),
                 line: config.line,
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;

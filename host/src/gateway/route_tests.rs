@@ -17,11 +17,12 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
                 target: Target::Service("order".parse().unwrap()),
                 time: None,
                 body_bytes_max: None,
+                auth: None,
                 line: index + 1,
             }
         })
         .collect();
-    Routes::new(&config)
+    Routes::new(&config, &Arc::default())
 }
 
 /// What a request reaches: the line of the route, or the status of the refusal.

@@ -61,6 +61,7 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         target,
         time: None,
         body_bytes_max: None,
+        auth: None,
         line: 1,
     });
     gateway.set_routes(&config, &routes, &balancer).unwrap();
