@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rand::distr::{Alphanumeric, SampleString};
-use serde_json::{Map, Value};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::denial::Denial;
@@ -111,9 +111,8 @@ impl ApiKey {
     ///
     /// When its name cannot be told.
     pub fn identity(&self) -> Result<Identity, Untellable> {
-        let claims = [("sub", &self.name), ("key", &self.id)];
-        let claims: Map<String, Value> =
-            claims.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value.clone()))).collect();
+        let claims = [("sub", json!(self.name)), ("key", json!(self.id))];
+        let claims = claims.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
         let way = Way::Key(self.id.as_str().into());
         Identity::new(way, &self.name, self.scopes.clone(), Vec::new(), claims)
     }

@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use moka::sync::Cache;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use self::credentials::Credential;
@@ -211,11 +211,8 @@ fn denial(fault: TokenFault) -> Denial {
 
 /// The holder of a certificate, whose names are a claim, so that a route can ask for one of them.
 fn holder(certificate: &ClientCertificate) -> Result<Identity, Denial> {
-    let claims = json!({ "sub": certificate.subject, "names": certificate.names });
-    let claims = match claims {
-        Value::Object(claims) => claims,
-        _ => Map::new(),
-    };
+    let claims = [("sub", json!(certificate.subject)), ("names", json!(certificate.names))];
+    let claims = claims.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
     Identity::new(Way::Certificate, &certificate.subject, Vec::new(), Vec::new(), claims)
         .map_err(|_| Denial::Invalid("the certificate has a subject or names that cannot be passed on"))
 }

@@ -78,8 +78,8 @@ fn encoded(text: impl AsRef<[u8]>) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let letters = text.as_ref().chunks(3).flat_map(|chunk| {
         let bits =
-            chunk.iter().fold(0, |bits, byte| bits << 8 | usize::from(*byte)) << (8 * (3 - chunk.len()));
-        (0..=chunk.len()).map(move |index| char::from(LETTERS[bits >> (18 - 6 * index) & 63]))
+            chunk.iter().fold(0, |bits, byte| (bits << 8) | usize::from(*byte)) << (8 * (3 - chunk.len()));
+        (0..=chunk.len()).map(move |index| char::from(LETTERS[(bits >> (18 - 6 * index)) & 63]))
     });
     letters.collect()
 }
