@@ -307,7 +307,7 @@ async fn an_external_service_is_proxied_and_stands_in_the_registry() {
 }
 
 /// A server that answers what it was sent, as JSON; aborted, it drops all its connections.
-async fn external() -> (SocketAddr, tokio::task::JoinHandle<()>) {
+pub async fn external() -> (SocketAddr, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let server = tokio::spawn(async move {

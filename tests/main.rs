@@ -9,6 +9,7 @@ mod contracts;
 mod configuration;
 mod gateway;
 mod framing;
+mod identity;
 mod shop;
 mod crash;
 mod deploys;

@@ -58,6 +58,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prometheus_client", &["telemetry"]),
     ("reqwest", &["cli"]),
     ("tower_http", &["gateway"]),
+    ("jsonwebtoken", &["gateway"]),
 ];
 
 #[test]
