@@ -17,6 +17,7 @@ mod slow_clients;
 mod http2;
 mod upstreams;
 mod streams;
+mod identity;
 mod shop;
 mod crash;
 mod deploys;

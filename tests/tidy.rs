@@ -66,6 +66,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("governor", &["gateway"]),
     ("async_compression", &["gateway"]),
     ("rustix", &["gateway"]),
+    ("jsonwebtoken", &["gateway"]),
 ];
 
 #[test]

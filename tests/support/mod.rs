@@ -5,6 +5,7 @@ pub mod client;
 pub mod folder;
 pub mod guests;
 pub mod host;
+pub mod issuer;
 pub mod load;
 pub mod shop;
 pub mod upstream;

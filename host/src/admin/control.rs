@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin::key_store::KeyStore;
 use crate::admin::problem::Problem;
 use crate::balance::Balancer;
 use crate::config::{Config, ServiceConfig};
@@ -25,6 +26,8 @@ pub struct Control {
     pub environment: Arc<Environment>,
     /// Routes.
     pub gateway: Arc<Gateway>,
+    /// API keys.
+    pub keys: KeyStore,
     /// Whether the host takes requests.
     pub ready: Arc<AtomicBool>,
     /// Asks for a reload of the configuration.

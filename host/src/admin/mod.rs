@@ -1,15 +1,17 @@
 //! The admin listener: what operators and the command can see and do, as JSON over HTTP.
 //!
 //! Files in reading order: `token` is the secret of operators; `guard` checks it; `problem` is a refusal;
-//! `control` is what the API acts on; `services`, `messages`, `logs` and `host` are its calls; `document`
-//! describes them.
+//! `key_store` keeps API keys; `control` is what the API acts on; `services`, `messages`, `keys`, `logs` and `host`
+//! are its calls; `document` describes them.
 
 pub mod token;
 pub mod guard;
 pub mod problem;
+pub mod key_store;
 pub mod control;
 pub mod services;
 pub mod messages;
+pub mod keys;
 pub mod logs;
 pub mod host;
 pub mod document;
@@ -19,7 +21,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +57,8 @@ fn router(control: Arc<Control>, token: AdminToken) -> Router {
         .route("/messages/dead", get(messages::dead_letters))
         .route("/messages/dead/{domain}/{sequence}", get(messages::dead_letter))
         .route("/messages/dead/{domain}/{sequence}/again", post(messages::send_again))
+        .route("/keys", get(keys::list).post(keys::add))
+        .route("/keys/{id}", delete(keys::revoke))
         .layer(DefaultBodyLimit::max(artifact_limit))
         .layer(from_fn_with_state(Guard::new(token), need_token));
     let open = Router::new()

@@ -20,9 +20,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use crate::admin::control::{Control, ReloadRequest};
+use crate::admin::key_store::KeyStore;
 use crate::admin::token::{AdminToken, note_address};
 use crate::app::storage::StorageLock;
 use crate::app::workers::SharedWorkers;
+use crate::backends::key_value::KeyValue;
 use crate::backends::messaging::MessagingSettings;
 use crate::balance::Balancer;
 use crate::config::Config;
@@ -39,6 +41,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// Reloads that may wait: one more would only repeat them.
 const RELOADS_MAX: usize = 4;
+
+/// The host's own store, below the storage folder.
+const STORE_FILE: &str = "host.sqlite";
 
 /// A host with everything built and its sockets bound, not yet serving.
 pub struct App {
@@ -71,7 +76,10 @@ impl App {
         let balancer = environment.1;
         let environment = Arc::new(environment.0);
         let runtime = Runtime::new(&storage.join("cache")).context("the engine cannot be started")?;
-        let versions = VersionStore::open(&storage).await?;
+        let store = KeyValue::open(&storage.join(STORE_FILE)).await;
+        let store = store.context("the host's own store cannot be opened")?;
+        let versions = VersionStore::new(store.clone(), &storage);
+        let keys = KeyStore::open(store, gateway.api_keys().clone()).await?;
         let config = Arc::new(ArcSwap::from_pointee(config));
         let deployer =
             Arc::new(Deployer::new(runtime, environment.clone(), balancer.clone(), versions, config.clone()));
@@ -82,6 +90,7 @@ impl App {
             balancer,
             environment,
             gateway: Arc::new(gateway),
+            keys,
             ready: Arc::new(AtomicBool::new(false)),
             reload,
         });

@@ -1,6 +1,7 @@
 //! What can be typed.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -103,6 +104,15 @@ pub enum Command {
         #[command(subcommand)]
         what: Option<Messages>,
     },
+    /// API keys of callers: make, list, revoke.
+    #[command(
+        after_help = "Example:\n  hostel keys add partner --scope orders --expires 90d\n  hostel keys list"
+    )]
+    Keys {
+        /// What about them.
+        #[command(subcommand)]
+        what: Keys,
+    },
 }
 
 /// What about messages.
@@ -133,6 +143,32 @@ pub enum Messages {
         domain: String,
         /// Its number.
         number: i64,
+    },
+}
+
+/// What about API keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Make a key and show it, this one time.
+    #[command(after_help = "Example:\n  hostel keys add partner --scope orders --scope stock --expires 90d")]
+    Add {
+        /// Whom it stands for: the subject that services see.
+        name: String,
+        /// What its holder may; once for each scope.
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// How long it counts, such as 90d or 12h; until it is revoked when absent.
+        #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+        expires: Option<Duration>,
+    },
+    /// List the keys.
+    #[command(after_help = "Example:\n  hostel keys list")]
+    List,
+    /// Let a key count no more, at once.
+    #[command(after_help = "Example:\n  hostel keys revoke 4f0aQz81Lm2p")]
+    Revoke {
+        /// Its id.
+        id: String,
     },
 }
 

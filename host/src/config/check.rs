@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Config;
+use super::auth::{self, AuthDefaults};
 use super::directory::Directory;
 use super::file::File;
 use super::grants::Surroundings;
+use super::issuer;
 use super::key::Key;
 use super::report::Report;
 use super::{RouteConfig, ServiceConfig, route, section, service};
@@ -26,7 +28,8 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
         );
     }
     let gateway = section::gateway(&written.gateway, folder, report);
-    let around = Surroundings { folder, directory: &directory, policies: &gateway.policies };
+    let auth = auth_defaults(written, report);
+    let around = Surroundings { folder, directory: &directory, policies: &gateway.policies, auth: &auth };
     let admin = section::admin(&written.admin, &gateway, report);
     let storage = section::storage(&written.storage, folder, report);
     let telemetry = section::telemetry(&written.telemetry, report);
@@ -42,6 +45,18 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
     }
     let (file, folder) = (file.to_owned(), folder.to_owned());
     Config { file, folder, gateway, admin, storage, telemetry, messaging, services, routes }
+}
+
+/// The issuers, and who may use a route that does not say.
+fn auth_defaults(written: &File, report: &mut Report<'_>) -> AuthDefaults {
+    let mut defaults = AuthDefaults {
+        issuers: issuer::check_all(&written.issuers, report),
+        names: written.issuers.keys().cloned().collect(),
+        auth: None,
+    };
+    let key = Key::root().field("gateway").field("auth");
+    defaults.auth = auth::check(written.gateway.auth.as_ref(), &defaults, &key, report);
+    defaults
 }
 
 /// A route without a limit for bodies has the smallest of its services.

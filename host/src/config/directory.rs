@@ -11,6 +11,8 @@ use super::file::File;
 pub struct Directory {
     /// Every service that the file names, sound or not.
     pub services: BTreeSet<String>,
+    /// Those of them that are outside this host.
+    pub external: BTreeSet<String>,
     /// What is published in each domain; a domain that nobody publishes in has an empty list.
     domains: BTreeMap<DomainName, Vec<TopicPattern>>,
     /// Whether a service has a domain or topic that cannot be read, so that the lists may lack something.
@@ -21,6 +23,8 @@ impl Directory {
     /// Reads the names; what cannot be read is left out here and refused by the checks of its own service.
     pub fn of(file: &File) -> Self {
         let mut directory = Self { services: file.services.keys().cloned().collect(), ..Self::default() };
+        let external = file.services.iter().filter(|(_, service)| service.upstreams.is_some());
+        directory.external = external.map(|(name, _)| name.clone()).collect();
         for service in file.services.values() {
             let domain =
                 service.domain.as_ref().map_or_else(|| Ok(default_domain()), |domain| domain.parse());

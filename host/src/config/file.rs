@@ -7,6 +7,7 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::auth_file::{Auth, Issuer};
 use super::listener_file::{Http2, Tls};
 use super::policy_file::{Cors, RateLimits};
 use super::route_file::{Files, Redirect, RequestHeaders, ResponseHeaders, Rewrite, Share};
@@ -45,6 +46,9 @@ pub struct File {
     /// How messages are kept and repeated.
     #[serde(default)]
     pub messaging: Messaging,
+    /// The OpenID providers whose tokens count, by a name of your own.
+    #[serde(default)]
+    pub issuers: BTreeMap<String, Issuer>,
     /// The services by name: lower-case letters, digits and `-`.
     #[serde(default)]
     pub services: BTreeMap<String, Service>,
@@ -100,6 +104,8 @@ pub struct Gateway {
     pub compress: Option<bool>,
     /// Whether responses get the security headers that they lack where a route does not say; not when absent.
     pub security_headers: Option<bool>,
+    /// Who may use a route that does not say; everybody when absent.
+    pub auth: Option<Auth>,
 }
 
 /// The listener for operators.
@@ -320,6 +326,8 @@ pub struct Route {
     pub security_headers: Option<bool>,
     /// How requests that fail are tried again; as the service's when absent.
     pub retry: Option<Retry>,
+    /// Who may use it; as the gateway's when absent.
+    pub auth: Option<Auth>,
 }
 
 /// A size with its unit.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::names::{DomainName, InvalidName, ServiceName, TopicPattern};
 
+use super::auth::AuthDefaults;
 use super::directory::Directory;
 use super::file;
 use super::key::Key;
@@ -57,6 +58,8 @@ pub struct Surroundings<'a> {
     pub directory: &'a Directory,
     /// What routes do that do not say it themselves.
     pub policies: &'a Policies,
+    /// The issuers, and who may use a route that does not say.
+    pub auth: &'a AuthDefaults,
 }
 
 /// Checks the grants of the service `name` of the domain, which stands under the key.

@@ -18,6 +18,9 @@ mod pattern;
 mod section;
 mod listener_file;
 mod listener;
+mod auth_file;
+mod issuer;
+mod auth;
 mod directory;
 mod grants;
 mod retry;
@@ -51,12 +54,15 @@ use std::sync::Arc;
 
 use crate::names::ServiceName;
 
+pub use auth::{AuthConfig, Ways, is_scope};
+pub use auth_file::TokenAlgorithm;
 pub use conditions::Conditions;
 pub use cors::{Cors, Origins};
 pub use file::schema;
 pub use files::FilesConfig;
 pub use grants::{Grants, Subscription};
 pub use header_rules::HeaderRules;
+pub use issuer::{IssuerConfig, KeySource, provider_address};
 pub use listener::{
     CertificateConfig, ClientCaConfig, ClientCertificates, Http2Config, ListenerConfig, ProxyConfig,
     RedirectListenerConfig, TlsConfig, TlsVersion,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Method;
 
+use super::auth::{self, AuthConfig};
 use super::conditions::{self, Conditions};
 use super::file;
 use super::grants::{self, Surroundings};
@@ -46,6 +47,8 @@ pub struct RouteConfig {
     pub policies: Policies,
     /// How requests that fail are tried again; none: as the service's.
     pub retry: Option<Arc<Retry>>,
+    /// Who may use it; none: everybody.
+    pub auth: Option<AuthConfig>,
     /// The line of the file where it begins, for messages; it does not count when routes are compared.
     pub line: usize,
 }
@@ -84,6 +87,7 @@ impl PartialEq for RouteConfig {
             body_bytes_max,
             policies,
             retry,
+            auth,
             line: _,
         } = self;
         *host == other.host
@@ -96,6 +100,7 @@ impl PartialEq for RouteConfig {
             && *body_bytes_max == other.body_bytes_max
             && *policies == other.policies
             && *retry == other.retry
+            && *auth == other.auth
     }
 }
 
@@ -144,6 +149,7 @@ fn check(
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
     let policies = policies::check(written, around.policies, key, report);
     let retry = retry::check(written.retry.as_ref(), &key.field("retry"), report);
+    let auth = auth(written, around, &key.field("auth"), report);
     Some(RouteConfig {
         host: host.ok()?,
         path: path?,
@@ -155,8 +161,22 @@ fn check(
         body_bytes_max,
         policies,
         retry,
+        auth,
         line: report.line(key),
     })
+}
+
+fn auth(
+    written: &file::Route,
+    around: Surroundings<'_>,
+    key: &Key,
+    report: &mut Report<'_>,
+) -> Option<AuthConfig> {
+    let auth = auth::check(written.auth.as_ref(), around.auth, key, report)?;
+    let shares = written.split.iter().flatten().filter_map(|share| share.service.as_ref());
+    let mut services = written.service.iter().chain(shares);
+    let is_external = services.any(|name| around.directory.external.contains(name));
+    Some(if is_external { auth.for_external() } else { auth })
 }
 
 /// A host was refused.

@@ -131,14 +131,9 @@ impl History {
 }
 
 impl VersionStore {
-    /// Opens the store below the storage folder.
-    ///
-    /// # Errors
-    ///
-    /// When it cannot be opened.
-    pub async fn open(storage: &Path) -> Result<Self, HistoryError> {
-        let store = KeyValue::open(&storage.join("host.sqlite")).await?;
-        Ok(Self { store, folder: storage.join("components") })
+    /// Histories in the host's own store, components below the storage folder.
+    pub fn new(store: KeyValue, storage: &Path) -> Self {
+        Self { store, folder: storage.join("components") }
     }
 
     /// The history of a service; empty when it never had a version.

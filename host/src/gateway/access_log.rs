@@ -78,6 +78,9 @@ pub struct Line {
     version: Option<VersionNumber>,
     request: Arc<str>,
     trace: String,
+    /// Who asked, as far as the route wanted to know; bounded as a path is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'static str>,
     /// Whether the whole response was handed over.
@@ -173,6 +176,7 @@ impl Account {
             version: context.service_version,
             request: context.request_id.clone(),
             trace: context.trace.trace_text(),
+            subject: context.identity.as_ref().map(|identity| cut(&identity.subject)),
             refusal: context.refusal,
             complete: self.complete,
         }
@@ -312,17 +316,18 @@ fn emit(line: &Line) {
         version = line.version.map(|version| version.0),
         request = %line.request,
         trace = %line.trace,
+        subject = line.subject,
         refusal = line.refusal,
         complete = line.complete,
         "request"
     );
 }
 
-/// The path without its query, which may hold secrets; escaped and bounded.
-fn cut(path: &str) -> String {
-    let mut end = path.len().min(PATH_BYTES_MAX);
-    while !path.is_char_boundary(end) {
+/// What a client sent, escaped and bounded. Of its target only the path, since a query may hold secrets.
+fn cut(text: &str) -> String {
+    let mut end = text.len().min(PATH_BYTES_MAX);
+    while !text.is_char_boundary(end) {
         end -= 1;
     }
-    path[..end].escape_default().to_string()
+    text[..end].escape_default().to_string()
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
+use super::auth::Identity;
 use super::client_certificate::ClientCertificate;
 use super::forwarded;
 use super::peer::Peer;
@@ -50,6 +51,8 @@ pub struct Context {
     pub remembered: Option<Remembered>,
     /// The service, where the route has several to choose from.
     pub service: Option<ServiceName>,
+    /// Who asks, once its route wants to know.
+    pub identity: Option<Arc<Identity>>,
     /// The version of the service that answered.
     pub service_version: Option<VersionNumber>,
     /// The name of the refusal, when there was one.
@@ -79,6 +82,7 @@ impl Context {
             route: None,
             remembered: None,
             service: None,
+            identity: None,
             service_version: None,
             refusal: None,
         }

@@ -68,6 +68,9 @@ pub async fn send(
 ) -> Result<Answer, Refusal> {
     let asked = upgrade::asked(&mut request);
     prepare(request.headers_mut(), context)?;
+    if let (Some(auth), Some(identity)) = (&route.auth, &context.identity) {
+        auth.pass_on(identity, request.headers_mut());
+    }
     transform(&route.transform, &mut request)?;
     let asked = match asked {
         Some(asked) => asked.pass_on(balancer.takes_upgrades(service), request.headers_mut())?,

@@ -6,9 +6,10 @@
 //! it to its rules); `redirect` answers where only https is served; `pipeline` is the path of a request, with
 //! `context` what is known about it; `framing` and `host` check its head; `path`, `condition` and `route` find its
 //! route, `policies` what that asks of a request and does to its response (`rate_limit`, `cors`, `compress`,
-//! `security_headers`); `limits` bounds its body; `files`, `location` or `forward` answers it (`upgrade` lets
-//! another protocol follow), where `split` chooses the service, `rewrite` and `header_rules` change what it sees,
-//! and `forwarded` is what proxies say; `reply` turns a refusal into a response; `access_log` writes it down.
+//! `security_headers`), `auth` who may use it; `limits` bounds its body; `files`, `location` or `forward` answers
+//! it (`upgrade` lets another protocol follow), where `split` chooses the service, `rewrite` and `header_rules`
+//! change what it sees, and `forwarded` is what proxies say; `reply` turns a refusal into a response; `access_log`
+//! writes it down.
 
 mod listen;
 mod entry;
@@ -29,6 +30,7 @@ mod path;
 mod condition;
 mod route;
 mod route_view;
+mod auth;
 mod limits;
 mod policies;
 mod rate_limit;
@@ -65,6 +67,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::access_log::AccessLog;
 use self::admission::Admission;
+use self::auth::Authenticator;
 use self::entry::Entry;
 use self::listen::Role;
 use self::pipeline::Pipeline;
@@ -74,6 +77,7 @@ use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
+pub use self::auth::{ApiKey, ApiKeys, NewKey};
 pub use self::certificate::TlsError;
 pub use self::route::RouteError;
 pub use self::route_view::RouteView;
@@ -86,6 +90,7 @@ pub struct Gateway {
     shared: Arc<Shared>,
     views: ArcSwap<Vec<RouteView>>,
     rate_limiters: RateLimiters,
+    authenticator: Arc<Authenticator>,
 }
 
 /// What every connection needs.
@@ -132,6 +137,7 @@ impl Gateway {
             }),
             views: ArcSwap::default(),
             rate_limiters: RateLimiters::default(),
+            authenticator: Arc::default(),
         })
     }
 
@@ -153,7 +159,7 @@ impl Gateway {
         balancer: &Balancer,
     ) -> Result<(), RouteError> {
         let pipeline = Pipeline {
-            routes: Routes::new(routes, &self.rate_limiters)?,
+            routes: Routes::new(routes, &self.rate_limiters, &self.authenticator)?,
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
             body_timeout: config.body_timeout,
@@ -178,6 +184,11 @@ impl Gateway {
     /// The routes in use, in the order of gateway.toml.
     pub fn routes(&self) -> Vec<RouteView> {
         self.views.load().to_vec()
+    }
+
+    /// The API keys that count, to be filled by who keeps them.
+    pub fn api_keys(&self) -> &Arc<ApiKeys> {
+        self.authenticator.api_keys()
     }
 
     /// Serves until `shutdown`, then lets requests in flight end, at most for `drain`. Returns when all

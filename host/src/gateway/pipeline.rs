@@ -86,11 +86,8 @@ pub fn finish(
 }
 
 impl Pipeline {
-    /// The phases. Each adds to the context or ends the request through `?`. Policies that come later have
-    /// their place by what they need:
-    ///
-    /// - authenticate and authorise: behind CORS, on the same route as the verdict of `find`;
-    /// - cache look-up: before `forward`, and its store behind it.
+    /// The phases. Each adds to the context or ends the request through `?`. The look-up of a cache has its
+    /// place before `forward`, its store behind it.
     ///
     /// What happens to every response of a route, also to a refusal, stands in [`policies::finish`].
     async fn answer(
@@ -117,7 +114,12 @@ impl Pipeline {
         let route = account.context.route.insert(found.route.clone()).clone();
         let remembered = account.context.remembered.insert(route.policies.remember(&head));
         route.policies.admit_address(account.context.client, remembered)?;
-        route.policies.admit_caller(Caller::default(), account.context.client, &head.headers, remembered)?;
+        if let Some(auth) = &route.auth {
+            let certificate = account.context.certificate.as_deref();
+            account.context.identity = Some(auth.admit(&head.headers, certificate).await?);
+        }
+        let caller = Caller::of(account.context.identity.as_deref());
+        route.policies.admit_caller(caller, account.context.client, &head.headers, remembered)?;
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
         let request = Request::from_parts(head, limited(incoming, bytes_max, self.body_timeout, fate)?);
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::admission;
+use super::auth::{Identity, Way};
 use super::limiter::{Limiter, Verdict};
 use super::reply::{self, Refusal};
 use crate::config::{By, RateLimit, RouteConfig};
@@ -45,6 +46,17 @@ pub struct Caller<'c> {
 /// What the limits that were asked have said, each with its name.
 #[derive(Debug, Default)]
 pub struct Standings(Vec<(Arc<str>, Verdict)>);
+
+impl<'c> Caller<'c> {
+    /// The caller of this identity; nobody without one.
+    pub fn of(identity: Option<&'c Identity>) -> Self {
+        let key = identity.and_then(|identity| match &identity.way {
+            Way::Key(id) => Some(&**id),
+            Way::Token | Way::Certificate => None,
+        });
+        Self { subject: identity.map(|identity| &*identity.subject), key }
+    }
+}
 
 impl RateLimits {
     /// The limits of a route; none when it has none. The state of a limit that is in use already is kept.
@@ -194,6 +206,7 @@ mod tests {
             body_bytes_max: None,
             policies: Policies { rate_limits, ..Policies::default() },
             retry: None,
+            auth: None,
             line: 1,
         }
     }

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::json;
 
+use super::auth::Denial;
 use super::context::Context;
 use super::path::PathFault;
 use crate::balance::CallError;
@@ -69,6 +70,8 @@ pub enum Refusal {
     Starting,
     /// The service cannot switch to the protocol that is asked for.
     NoUpgrade,
+    /// The caller may not pass.
+    Auth(Denial),
     /// The service did not answer.
     Call(CallError),
 }
@@ -105,6 +108,7 @@ impl Refusal {
         match self {
             Self::Overloaded | Self::Starting => Some(RETRY_AFTER),
             Self::RateLimited { retry_after } => Some(*retry_after),
+            Self::Auth(denial) => denial.retry_after(),
             Self::Call(CallError::Busy { retry_after } | CallError::CircuitOpen { retry_after }) => {
                 Some(*retry_after)
             }
@@ -143,6 +147,7 @@ impl Refusal {
             Self::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "rate-limited", "Too many requests"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::NoUpgrade => (StatusCode::NOT_IMPLEMENTED, "no-upgrade", "Protocol not available"),
+            Self::Auth(denial) => denial.outline(),
             Self::Call(error) => call_outline(error),
         }
     }
@@ -171,9 +176,16 @@ impl Refusal {
             }
             Self::Starting => "the gateway has just started",
             Self::NoUpgrade => "there are no WebSockets at this path",
+            Self::Auth(denial) => denial.detail(),
             Self::Call(error) => call_detail(error),
         };
         fixed.to_owned()
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::Auth(denial)
     }
 }
 
@@ -194,6 +206,11 @@ pub fn refuse(refusal: &Refusal, context: &Context) -> Response {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Refusal::Method { allow } = refusal {
         headers.insert(header::ALLOW, allow.clone());
+    }
+    if let Refusal::Auth(denial) = refusal
+        && let Some(challenge) = denial.challenge()
+    {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     if let Some(wait) = refusal.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use super::auth::{Auth, Authenticator};
 use super::condition::Facts;
 use super::files::Files;
 use super::host;
@@ -73,6 +74,8 @@ pub struct Route {
     pub policies: Policies,
     /// How requests that fail are tried again, when the route says.
     pub retry: Option<Arc<Retry>>,
+    /// Who may use it; none: everybody.
+    pub auth: Option<Auth>,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -123,7 +126,11 @@ pub struct Routes {
 
 impl Routes {
     /// Builds the routes of a checked configuration.
-    pub fn new(routes: &[RouteConfig], limiters: &RateLimiters) -> Result<Self, RouteError> {
+    pub fn new(
+        routes: &[RouteConfig],
+        limiters: &RateLimiters,
+        authenticator: &Arc<Authenticator>,
+    ) -> Result<Self, RouteError> {
         let mut all = Self::default();
         for config in routes {
             let route = Route {
@@ -136,6 +143,7 @@ impl Routes {
                 body_bytes_max: config.body_bytes_max,
                 policies: Policies::new(config, limiters),
                 retry: config.retry.clone(),
+                auth: config.auth.as_ref().map(|rules| Auth::new(rules, authenticator)),
                 line: config.line,
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;

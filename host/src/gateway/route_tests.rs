@@ -25,11 +25,12 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
                 body_bytes_max: None,
                 policies: Policies::default(),
                 retry: None,
+                auth: None,
                 line: index + 1,
             }
         })
         .collect();
-    Routes::new(&config, &RateLimiters::default())
+    Routes::new(&config, &RateLimiters::default(), &Arc::default())
 }
 
 fn conditions(words: &[&str]) -> Conditions {

@@ -70,6 +70,7 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         body_bytes_max: None,
         policies: Policies::default(),
         retry: None,
+        auth: None,
         line: 1,
     });
     gateway.set_routes(&config, &routes, &balancer).unwrap();

@@ -57,6 +57,7 @@ header-timeout = "5s"
 idle-timeout = "1m"
 write-timeout = "30s"
 security-headers = true
+auth = { ways = ["key", "certificate"] }
 body-timeout = "3s"
 proxy-protocol = true
 trusted-proxies = ["10.0.0.0/8", "::1"]
@@ -80,6 +81,12 @@ level = "info,hostel::gateway=debug"
 retention = "7days"
 attempts = 5
 back-off = { min = "100ms", max = "10s" }
+[issuers.main]
+issuer = "https://id.example.com/shop"
+audience = ["shop"]
+leeway = "30s"
+algorithms = ["ES256", "EdDSA"]
+roles-claim = "realm_access.roles"
 
 [services.order]
 domain     = "order-management"
@@ -113,12 +120,14 @@ time = "2s"
 body = "64KiB"
 rate-limit = [{ requests = 100, per = "1s", burst = 200, by = "subject" }, { requests = 1000, per = "1h" }]
 cors = { origins = ["https://app.example.com"], methods = ["GET"], credentials = true, max-age = "1h" }
+auth = { scopes = ["orders"], roles = ["clerk", "admin"], claims = { tenant = ["a", "b"], region = "eu" }, issuers = ["main"], ways = ["token"] }
 
 [[routes]]
 path = "/{*rest}"
 files = "site"
 compress = true
 rate-limit = false
+auth = false
 "#;
 
 #[test]
@@ -239,6 +248,49 @@ fn a_full_service_is_read_as_it_is_written() {
     let Source::Upstreams(legacy) = &config.services["legacy"].source else { panic!("external") };
     assert_eq!(legacy.addresses[1].uri.authority().unwrap(), "127.0.0.1:9002");
     assert_eq!(config.services["legacy"].domain.as_str(), "default");
+}
+
+#[test]
+fn who_may_use_a_route_stands_there_or_in_the_gateway() {
+    let folder = Folder::new();
+    let config = folder.parse(FULL).unwrap();
+    let [orders, files] = [&config.routes[0].auth, &config.routes[1].auth];
+    assert_eq!(*files, None);
+    let orders = orders.as_ref().unwrap();
+    assert_eq!(
+        (&orders.scopes[..], &orders.roles[..]),
+        (&["orders".into()][..], &["clerk".into(), "admin".into()][..])
+    );
+    assert_eq!(
+        (&orders.claims["tenant"][..], &orders.claims["region"][..]),
+        (&["a".into(), "b".into()][..], &["eu".into()][..])
+    );
+    assert_eq!(orders.ways, Ways { token: true, key: false, certificate: false });
+    let [issuer] = orders.issuers.as_slice() else { panic!("one issuer") };
+    let document = "https://id.example.com/shop/.well-known/openid-configuration";
+    assert_eq!(issuer.keys, KeySource::Discovery(document.parse().unwrap()));
+    assert_eq!(issuer.algorithms, [TokenAlgorithm::ES256, TokenAlgorithm::EdDSA]);
+    assert_eq!((issuer.scopes_claim.as_str(), issuer.roles_claim.as_str()), ("scope", "realm_access.roles"));
+    assert_eq!(issuer.leeway, Duration::from_secs(30));
+    let inherited = folder.parse(&FULL.replace("auth = false\n", "")).unwrap();
+    let files = inherited.routes[1].auth.as_ref().unwrap();
+    assert_eq!((files.ways.token, files.ways.key, files.issuers.len()), (false, true, 0));
+    let anybody = folder.parse(&FULL.replace("auth = false\n", "auth = true\n")).unwrap();
+    let files = anybody.routes[1].auth.as_ref().unwrap();
+    assert_eq!((files.ways, files.issuers.len()), (Ways::default(), 1));
+}
+
+#[test]
+fn an_external_service_gets_no_credentials_unless_the_file_says_so() {
+    let forwards = |service: &str, auth: &str| {
+        let route = format!("[[routes]]\npath = \"/x\"\nservice = \"{service}\"\nauth = {auth}\n");
+        let config = Folder::new().parse(&format!("{FULL}{route}")).unwrap();
+        config.routes[2].auth.as_ref().unwrap().forward_authorization
+    };
+    assert_eq!(forwards("order", "true"), None);
+    assert_eq!(forwards("legacy", "true"), Some(false));
+    assert_eq!(forwards("legacy", "{ forward-authorization = true }"), Some(true));
+    assert_eq!(forwards("order", "{ forward-authorization = false }"), Some(false));
 }
 
 #[test]

@@ -24,6 +24,7 @@ hostel_sdk::service! {
 fn routes() -> Router {
     Router::new()
         .get("/{prefix}/ok", plain::ok)
+        .get("/{prefix}/caller", plain::caller)
         .post("/{prefix}/echo", plain::echo)
         .get("/{prefix}/slow", plain::slow)
         .get("/{prefix}/print", plain::print)

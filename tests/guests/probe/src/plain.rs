@@ -15,6 +15,17 @@ pub fn ok(_: &Request) -> Result<Response> {
     Response::ok(&json!({ "service": me.service, "version": me.version, "instance": me.instance }))
 }
 
+/// Who calls, as the host says it, and what the caller has shown.
+pub fn caller(request: &Request) -> Result<Response> {
+    let caller = request.caller();
+    Response::ok(&json!({
+        "subject": caller.subject(),
+        "scopes": caller.scopes().collect::<Vec<_>>(),
+        "claims": caller.claims::<serde_json::Value>()?,
+        "authorization": request.header("authorization").or(request.header("x-api-key")),
+    }))
+}
+
 /// The body, streamed back.
 pub fn echo(request: &Request) -> Result<Response> {
     Ok(Response::stream(200, "application/octet-stream", request.body()))

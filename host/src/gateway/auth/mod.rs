@@ -1,0 +1,210 @@
+//! Who asks, and whether it may: tokens of OpenID providers, API keys of this host, client certificates.
+//!
+//! Knows nothing of where API keys are kept. Files in reading order: `credentials` is what a request shows; `token`
+//! checks a token, with a key of `jwks`, which `keys` keeps fresh through `fetch`; `api_keys` knows API keys;
+//! `identity` is who asks, and what that permits; `denial` is how a caller is told that it may not pass.
+
+mod credentials;
+mod token;
+mod jwks;
+mod keys;
+mod fetch;
+mod api_keys;
+mod identity;
+mod denial;
+
+#[cfg(test)]
+mod token_tests;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use moka::sync::Cache;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use self::credentials::Credential;
+use self::fetch::Fetcher;
+use self::jwks::KeySet;
+use self::keys::Keys;
+use self::token::{TokenFault, Unverified};
+use super::client_certificate::ClientCertificate;
+use crate::config::{AuthConfig, IssuerConfig};
+
+pub use self::api_keys::{ApiKey, ApiKeys, NewKey};
+pub use self::denial::Denial;
+pub use self::identity::{Identity, Way};
+
+/// The memory of tokens that were checked: some ten thousand of usual size.
+const CHECKED_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// How long a token that was checked is not checked again: a signature costs as much as the rest of a request.
+const CHECKED_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What all routes share: issuers, API keys, tokens that were checked. It outlives every configuration.
+pub struct Authenticator {
+    fetcher: Fetcher,
+    /// The issuers in use; those of which no route is left are gone.
+    issuers: Mutex<Vec<Weak<Issuer>>>,
+    /// By the digest of the token.
+    checked: Cache<[u8; 32], Checked>,
+    api_keys: Arc<ApiKeys>,
+}
+
+/// An issuer and its keys.
+#[derive(Debug)]
+struct Issuer {
+    config: Arc<IssuerConfig>,
+    keys: Keys,
+}
+
+/// A token that was checked.
+#[derive(Clone)]
+struct Checked {
+    identity: Arc<Identity>,
+    /// With which keys: when its issuer has others, or other rules, it must be checked again.
+    keys: Arc<KeySet>,
+    expires: SystemTime,
+}
+
+/// Who may use one route.
+pub struct Auth {
+    rules: AuthConfig,
+    issuers: Vec<Arc<Issuer>>,
+    shared: Arc<Authenticator>,
+}
+
+impl Default for Authenticator {
+    fn default() -> Self {
+        let weight = |_: &[u8; 32], checked: &Checked| {
+            u32::try_from(size_of::<Checked>() + checked.identity.weight()).unwrap_or(u32::MAX)
+        };
+        let checked = Cache::builder().max_capacity(CHECKED_BYTES_MAX).time_to_live(CHECKED_TIME_MAX);
+        Self {
+            fetcher: Fetcher::default(),
+            issuers: Mutex::default(),
+            checked: checked.weigher(weight).build(),
+            api_keys: Arc::default(),
+        }
+    }
+}
+
+impl Authenticator {
+    /// The API keys that count.
+    pub fn api_keys(&self) -> &Arc<ApiKeys> {
+        &self.api_keys
+    }
+
+    /// The issuer of this configuration: the one that is in use already, with its keys, or a new one.
+    fn issuer(&self, config: &Arc<IssuerConfig>) -> Arc<Issuer> {
+        let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
+        issuers.retain(|issuer| issuer.strong_count() > 0);
+        if let Some(known) = issuers.iter().filter_map(Weak::upgrade).find(|known| known.config == *config) {
+            return known;
+        }
+        let keys = Keys::follow(config.clone(), self.fetcher.clone());
+        let issuer = Arc::new(Issuer { config: config.clone(), keys });
+        issuers.push(Arc::downgrade(&issuer));
+        issuer
+    }
+}
+
+impl Auth {
+    /// The rules of a route as checked.
+    pub fn new(rules: &AuthConfig, shared: &Arc<Authenticator>) -> Self {
+        let issuers = rules.issuers.iter().map(|config| shared.issuer(config)).collect();
+        Self { rules: rules.clone(), issuers, shared: shared.clone() }
+    }
+
+    /// Who asks, when it may pass.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not.
+    pub async fn admit(
+        &self,
+        headers: &HeaderMap,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Arc<Identity>, Denial> {
+        let ways = self.rules.ways;
+        let identity = match credentials::shown(headers, ways)? {
+            Some(Credential::Token(token)) => self.bearer(token).await?,
+            Some(Credential::Key(key)) => self.shared.api_keys.find(key, SystemTime::now())?,
+            None => match certificate.filter(|_| ways.certificate) {
+                Some(certificate) => Arc::new(holder(certificate)?),
+                None if ways.token || ways.key => return Err(Denial::Missing),
+                None => return Err(Denial::NoCertificate),
+            },
+        };
+        identity.check(&self.rules)?;
+        Ok(identity)
+    }
+
+    /// Tells the service who asks, and takes out what the caller has shown unless the service may see it.
+    pub fn pass_on(&self, identity: &Identity, headers: &mut HeaderMap) {
+        identity.tell(headers);
+        let is_key = matches!(identity.way, Way::Key(_));
+        // A component that reads an API key could use it as its holder does.
+        if !self.rules.forward_authorization.unwrap_or(!is_key) {
+            credentials::remove(headers);
+        }
+    }
+
+    /// Who shows this token.
+    async fn bearer(&self, token: &str) -> Result<Arc<Identity>, Denial> {
+        let digest: [u8; 32] = Sha256::digest(token).into();
+        let now = SystemTime::now();
+        if let Some(checked) = self.shared.checked.get(&digest) {
+            let is_current = self.issuers.iter().any(|issuer| issuer.keys.are(&checked.keys));
+            if is_current && now < checked.expires {
+                return Ok(checked.identity);
+            }
+        }
+        let unverified = Unverified::read(token).map_err(denial)?;
+        let said = unverified.issuer();
+        let issuer = self.issuers.iter().find(|issuer| Some(issuer.config.issuer.as_str()) == said);
+        let issuer = issuer.ok_or(Denial::Invalid("the token is from an issuer that does not count here"))?;
+        let checked = check(&unverified, issuer, now).await?;
+        self.shared.checked.insert(digest, checked.clone());
+        Ok(checked.identity)
+    }
+}
+
+impl std::fmt::Debug for Auth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Auth").field("rules", &self.rules).finish_non_exhaustive()
+    }
+}
+
+/// Checks a token, and once more when its key is not known and the issuer can be asked.
+async fn check(token: &Unverified<'_>, issuer: &Issuer, now: SystemTime) -> Result<Checked, Denial> {
+    let mut keys = match issuer.keys.current() {
+        Some(keys) => keys,
+        None => issuer.keys.renewed().await.ok_or(Denial::KeysAway)?,
+    };
+    let mut accepted = token.verify(&issuer.config, &keys, now);
+    if matches!(accepted, Err(TokenFault::UnknownKey)) {
+        keys = issuer.keys.renewed().await.ok_or(Denial::KeysAway)?;
+        accepted = token.verify(&issuer.config, &keys, now);
+    }
+    let accepted = accepted.map_err(denial)?;
+    Ok(Checked { identity: Arc::new(accepted.identity), keys, expires: accepted.expires })
+}
+
+fn denial(fault: TokenFault) -> Denial {
+    match fault {
+        TokenFault::UnknownKey => {
+            Denial::Invalid("the token is signed with a key that its issuer does not show")
+        }
+        TokenFault::Invalid(reason) => Denial::Invalid(reason),
+    }
+}
+
+/// The holder of a certificate, whose names are a claim, so that a route can ask for one of them.
+fn holder(certificate: &ClientCertificate) -> Result<Identity, Denial> {
+    let claims = [("sub", json!(certificate.subject)), ("names", json!(certificate.names))];
+    let claims = claims.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+    Identity::new(Way::Certificate, &certificate.subject, Vec::new(), Vec::new(), claims)
+        .map_err(|_| Denial::Invalid("the certificate has a subject or names that cannot be passed on"))
+}
