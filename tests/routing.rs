@@ -11,6 +11,9 @@ use crate::gateway::{external, raw};
 use crate::support::guests::component;
 use crate::support::host::Host;
 
+/// Header fields of a request.
+type Fields<'f> = &'f [(&'f str, &'f str)];
+
 /// Requests by which a split shows its weights.
 const REQUESTS: u32 = 400;
 
@@ -50,7 +53,7 @@ async fn the_route_with_the_most_conditions_wins() {
         .concat(),
     )
     .await;
-    let cases: &[(Method, &str, &[(&str, &str)], &str)] = &[
+    let cases: &[(Method, &str, Fields, &str)] = &[
         (Method::GET, "/x", &[], "/plain"),
         (Method::GET, "/x/y", &[("x-version", "1")], "/any"),
         (Method::GET, "/x/y", &[("x-version", "2")], "/second"),

@@ -10,6 +10,9 @@ use reqwest::{Method, Response};
 use crate::gateway::raw;
 use crate::support::host::Host;
 
+/// Header fields of a request.
+type Fields<'f> = &'f [(&'f str, &'f str)];
+
 /// What no answer may hold.
 const SECRET: &str = "hidden treasure";
 
@@ -85,7 +88,7 @@ async fn ranges_and_conditions_go_by_strong_validators() {
     assert!(etag.starts_with('"'), "{etag} is strong");
     assert_eq!(field(&whole, "accept-ranges"), "bytes");
     let weak = format!("W/{etag}");
-    let cases: &[(&[(&str, &str)], u16, &str)] = &[
+    let cases: &[(Fields, u16, &str)] = &[
         (&[("range", "bytes=2-5")], 206, "2345"),
         (&[("range", "bytes=7-")], 206, "789"),
         (&[("range", "bytes=-3")], 206, "789"),

@@ -18,7 +18,10 @@ fn limits_are_one_or_several_and_have_defaults() {
     let folder = Folder::new();
     let seconds = std::time::Duration::from_secs;
     let address = RateLimit { requests: 5, per: seconds(1), burst: 5, by: By::Address };
-    assert_eq!(policies(&folder, "", "rate-limit = { requests = 5 }").rate_limits, [address.clone()]);
+    assert_eq!(
+        policies(&folder, "", "rate-limit = { requests = 5 }").rate_limits,
+        std::slice::from_ref(&address)
+    );
     let several = "rate-limit = [{ requests = 5 }, { requests = 60, per = \"1m\", burst = 9, by = \"header:X-Tenant\" }]";
     let tenant = By::Header("x-tenant".parse().unwrap());
     let header = RateLimit { requests: 60, per: seconds(60), burst: 9, by: tenant };

@@ -58,7 +58,7 @@ impl Files {
         match self.find(names.clone(), ends_with_slash, &head).await? {
             Place::File(file) => {
                 let cache_control = self.cache_control(&file.path);
-                send::file(file, cache_control, head).await
+                send::file(*file, cache_control, head).await
             }
             Place::FolderWithoutSlash => Ok(redirect(&head)),
             Place::Folder(folder) => Ok(listing::answer(&folder, head.uri.path())),
@@ -89,7 +89,7 @@ impl Files {
     async fn page(&self, page: &str, head: &Parts) -> Result<Option<OpenFile>, Refusal> {
         let names = page.split('/').map(str::to_owned).collect();
         match self.find(names, false, head).await? {
-            Place::File(file) => Ok(Some(file)),
+            Place::File(file) => Ok(Some(*file)),
             _ => Ok(None),
         }
     }

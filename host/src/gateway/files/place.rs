@@ -23,7 +23,7 @@ pub const ENTRIES_MAX: usize = 1_000;
 #[derive(Debug)]
 pub enum Place {
     /// A file to send.
-    File(OpenFile),
+    File(Box<OpenFile>),
     /// A folder with an index, asked for without its slash: relative links of the index would break.
     FolderWithoutSlash,
     /// A folder without an index that is listed.
@@ -130,12 +130,13 @@ fn file(root: &Path, asked: &Path, real: &Path, path: String, codings: &[Coding]
         let Some(real) = real else { continue };
         if let Some((file, metadata)) = open(root, &real)? {
             let coding = Some(*coding);
-            return Ok(Place::File(OpenFile { file, metadata, path, extension, coding, has_codings }));
+            let open = OpenFile { file, metadata, path, extension, coding, has_codings };
+            return Ok(Place::File(Box::new(open)));
         }
     }
     Ok(match open(root, real)? {
         Some((file, metadata)) => {
-            Place::File(OpenFile { file, metadata, path, extension, coding: None, has_codings })
+            Place::File(Box::new(OpenFile { file, metadata, path, extension, coding: None, has_codings }))
         }
         None => Place::Nothing,
     })
