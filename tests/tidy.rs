@@ -59,7 +59,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("reqwest", &["cli"]),
     ("tower_http", &["gateway"]),
     ("rustls", &["config", "balance", "gateway"]),
-    ("hyper_rustls", &["interfaces", "balance"]),
+    ("hyper_rustls", &["interfaces", "balance", "gateway"]),
     ("tokio_rustls", &["gateway"]),
     ("x509_parser", &["gateway"]),
     ("ppp", &["gateway"]),

@@ -41,6 +41,9 @@ const ALWAYS_KEPT: [HeaderName; 4] =
 /// What proxies say about a client: read before from trusted ones, said anew for the service.
 const PROXY_HEADERS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-"];
 
+/// The host of a request of HTTP/1.0 that names none (RFC 9112, 3.3): services expect one.
+const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
+
 /// The namespace of what the host vouches for.
 const HOST_HEADERS: &str = "hostel-";
 
@@ -119,6 +122,7 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
         headers.remove("tracestate");
     }
     headers.insert(TRACEPARENT, text(context.trace.to_header())?);
+    headers.entry(header::HOST).or_insert(DEFAULT_HOST);
     headers.insert("hostel-request", text(context.request_id.to_string())?);
     forwarded::write(headers, context)
 }

@@ -18,9 +18,6 @@ pub const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Header fields of one request.
 pub const HEADER_FIELDS_MAX: usize = 100;
 
-/// The host of a request of HTTP/1.0 that names none (RFC 9112, 3.3): services expect one.
-const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
-
 /// Bytes that stand around each field (`: ` and the line end).
 const FIELD_FRAME_BYTES: usize = 4;
 
@@ -28,7 +25,7 @@ const FIELD_FRAME_BYTES: usize = 4;
 const REQUEST_LINE_FRAME_BYTES: usize = 10;
 
 /// Checks the head and brings it into one form: the target is a path with its query, the host stands in
-/// the Host field, where HTTP/1.0 need not name one.
+/// the Host field. HTTP/1.0 may name no host.
 pub fn check(head: &mut Parts) -> Result<(), Refusal> {
     check_sizes(head)?;
     if head.method == Method::CONNECT {
@@ -87,10 +84,7 @@ fn check_host(head: &mut Parts) -> Result<(), Refusal> {
     }
     if field.is_none() && head.uri.authority().is_none() {
         return match head.version {
-            Version::HTTP_09 | Version::HTTP_10 => {
-                head.headers.insert(header::HOST, DEFAULT_HOST);
-                Ok(())
-            }
+            Version::HTTP_09 | Version::HTTP_10 => Ok(()),
             _ => Err(Refusal::Malformed("there is no Host field")),
         };
     }
@@ -173,8 +167,7 @@ mod tests {
         assert_eq!(host_of(&head), Some("shop.example"));
         let head = check_head("GET", "http://shop.example/x", &[], Version::HTTP_2).unwrap();
         assert_eq!(host_of(&head), Some("shop.example"));
-        let head = check_head("GET", "/", &[], Version::HTTP_10).unwrap();
-        assert_eq!(host_of(&head), Some("localhost"));
+        assert!(check_head("GET", "/", &[], Version::HTTP_10).is_ok());
         assert!(check_head("OPTIONS", "*", &["a"], Version::HTTP_11).is_ok());
     }
 
