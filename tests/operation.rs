@@ -21,7 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: &str = "[services.idle]\n";
 
 /// Every verb.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
+    "keys",
     "up",
     "build",
     "check",
@@ -36,7 +37,8 @@ const VERBS: [&str; 11] = [
 ];
 
 /// The verbs that speak to a running host.
-const REMOTE: [&[&str]; 8] = [
+const REMOTE: [&[&str]; 9] = [
+    &["keys", "list"],
     &["deploy", "idle", "gateway.toml"],
     &["rollback", "idle"],
     &["versions", "idle"],
@@ -48,7 +50,7 @@ const REMOTE: [&[&str]; 8] = [
 ];
 
 /// Every call of the admin API, and whether it needs the token.
-const CALLS: [(&str, &str, bool); 16] = [
+const CALLS: [(&str, &str, bool); 19] = [
     ("get", "/health", false),
     ("get", "/ready", false),
     ("get", "/metrics", false),
@@ -65,6 +67,9 @@ const CALLS: [(&str, &str, bool); 16] = [
     ("get", "/messages/dead", true),
     ("get", "/messages/dead/{domain}/{sequence}", true),
     ("post", "/messages/dead/{domain}/{sequence}/again", true),
+    ("get", "/keys", true),
+    ("post", "/keys", true),
+    ("delete", "/keys/{id}", true),
 ];
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Call {
     pub depth: u8,
     /// The address of the client; none when a service calls.
     pub client: Option<IpAddr>,
+    /// Whether its Host field was chosen for the service, which sees it then whatever its address.
+    pub keeps_host: bool,
     /// How it is tried again; none for as the service says.
     pub retry: Option<Arc<Retry>>,
 }

@@ -206,6 +206,7 @@ impl Balancer {
             deadline,
             depth,
             client: None,
+            keeps_host: false,
             retry: None,
         };
         let mut result = self.send(call(request)).await;

@@ -100,7 +100,8 @@ impl Spare {
     }
 
     fn with(&self, request: Request, deadline: Instant) -> Call {
-        let Call { service, request: _, request_id, trace, deadline: _, depth, client, retry } = &self.call;
+        let Call { service, request: _, request_id, trace, deadline: _, depth, client, keeps_host, retry } =
+            &self.call;
         Call {
             service: service.clone(),
             request,
@@ -109,6 +110,7 @@ impl Spare {
             deadline,
             depth: *depth,
             client: *client,
+            keeps_host: *keeps_host,
             retry: retry.clone(),
         }
     }

@@ -21,8 +21,8 @@ use crate::balance::pick::{Picker, hash};
 use crate::balance::queue::{Place, Queue};
 use crate::balance::retry::{Budget, is_passing};
 use crate::balance::stream::{Held, Upgraded, UpstreamBody};
-use crate::body::{BodyError, Request, empty};
-use crate::config::{Balance, Limits, Retry, ServiceConfig, Upstreams};
+use crate::body::{BodyError, empty};
+use crate::config::{Balance, HttpVersion, Limits, Retry, ServiceConfig, Upstreams};
 use crate::names::ServiceName;
 use crate::registry::{Endpoint, Health};
 
@@ -143,7 +143,7 @@ impl Group {
         let index = self.pick(&call);
         let address =
             self.addresses.get(index).ok_or_else(|| CallError::Unreachable("it has no address".into()))?;
-        self.aim(&mut call.request, address)?;
+        self.aim(&mut call, address)?;
         let has_body = !call.request.body().is_end_stream();
         let held = Held::new(place, address.begin());
         let sent = tokio::time::timeout_at(deadline, self.client.send(call.request)).await;
@@ -188,10 +188,13 @@ impl Group {
     }
 
     /// Directs the request to the address.
-    fn aim(&self, request: &mut Request, address: &Address) -> Result<(), CallError> {
+    fn aim(&self, call: &mut Call, address: &Address) -> Result<(), CallError> {
+        let request = &mut call.request;
         *request.uri_mut() = join(&address.uri, request.uri())
             .map_err(|error| CallError::Unreachable(format!("{}: {error}", address.shown)))?;
-        if !self.config.keeps_host {
+        // HTTP/2 tells the address as the authority, and a second host beside it would be malformed.
+        let keeps_host = call.keeps_host && self.config.http != Some(HttpVersion::Http2);
+        if !(self.config.keeps_host || keeps_host) {
             // The client makes it from the address.
             request.headers_mut().remove(HOST);
         }

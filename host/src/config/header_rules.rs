@@ -37,6 +37,13 @@ pub struct HeaderRules {
     pub add: Vec<(HeaderName, HeaderValue)>,
 }
 
+impl HeaderRules {
+    /// Whether they choose the host that a service sees.
+    pub fn sets_host(&self) -> bool {
+        self.set.iter().any(|(name, _)| name == http::header::HOST)
+    }
+}
+
 /// Checks the rules for requests.
 pub fn request(written: &RequestHeaders, key: &Key, report: &mut Report<'_>) -> HeaderRules {
     let mut rules = HeaderRules {

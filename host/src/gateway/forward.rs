@@ -14,7 +14,7 @@ use super::route::{Action, Route};
 use super::upgrade::{self, Tunnel};
 use crate::balance::{self, Balancer, Call, CallError};
 use crate::body::{Request, Response};
-use crate::config::Transform;
+use crate::config::{HeaderRules, Transform};
 use crate::names::{ServiceName, VersionNumber};
 use crate::telemetry::trace::TRACEPARENT;
 
@@ -88,6 +88,7 @@ pub async fn send(
         deadline,
         depth: 0,
         client: Some(context.client),
+        keeps_host: route.transform.request_headers.as_ref().is_some_and(HeaderRules::sets_host),
         retry: route.retry.clone(),
     };
     let answer = match tokio::time::timeout_at(deadline, balancer.send(call)).await {
