@@ -58,6 +58,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("prometheus_client", &["telemetry"]),
     ("reqwest", &["cli"]),
     ("tower_http", &["gateway"]),
+    ("moka", &["gateway"]),
+    ("httpdate", &["gateway"]),
 ];
 
 #[test]

@@ -18,7 +18,6 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
     let mut directory = Directory::of(written);
     // A misspelt `publishes` or `domain` would look like a grant to nobody.
     directory.is_unclear |= report.refused_within(&Key::root().field("services"));
-    let around = Surroundings { folder, directory: &directory };
     if written.services.is_empty() && written.routes.is_empty() && report.is_empty() {
         report.refuse_found(
             &Key::root(),
@@ -27,6 +26,7 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
         );
     }
     let gateway = section::gateway(&written.gateway, folder, report);
+    let around = Surroundings { folder, directory: &directory, cache: &gateway.cache_rules };
     let admin = section::admin(&written.admin, gateway.listen, report);
     let storage = section::storage(&written.storage, folder, report);
     let telemetry = section::telemetry(&written.telemetry, report);

@@ -7,6 +7,8 @@ use schemars::generate::SchemaSettings;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::cache_file::{CacheStore, RouteCache};
+
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
 pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
 
@@ -75,6 +77,8 @@ pub struct Gateway {
     pub idle_timeout: Option<Time>,
     /// How long a client may take no byte of a response; 60s when absent.
     pub write_timeout: Option<Time>,
+    /// The responses that are kept for routes with `cache`, and what `cache = true` means there.
+    pub cache: Option<CacheStore>,
 }
 
 /// The listener for operators.
@@ -242,6 +246,8 @@ pub struct Route {
     pub time: Option<Time>,
     /// The longest request body; as the gateway's when absent.
     pub body: Option<Size>,
+    /// Whether responses are kept and used again by RFC 9111; not when absent.
+    pub cache: Option<RouteCache>,
 }
 
 /// A size with its unit.
@@ -286,11 +292,17 @@ fn drop_null(schema: &mut Value) {
             object.insert("type".into(), only);
         }
     }
-    // An optional choice comes as "any of: the choice, null".
+    // An optional choice comes as "any of: the choice, null"; what takes several kinds of values stays.
     if let Some(Value::Array(mut choices)) = object.remove("anyOf") {
         choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
-        for (name, value) in choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten() {
-            object.entry(name).or_insert(value);
+        if choices.len() > 1 {
+            object.insert("anyOf".into(), Value::Array(choices));
+        } else {
+            for (name, value) in
+                choices.into_iter().filter_map(|choice| choice.as_object().cloned()).flatten()
+            {
+                object.entry(name).or_insert(value);
+            }
         }
     }
     object.values_mut().for_each(drop_null);

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use crate::names::{DomainName, InvalidName, ServiceName, TopicPattern};
 
+use super::cache::CacheRules;
 use super::directory::Directory;
 use super::file;
 use super::key::Key;
@@ -54,6 +55,8 @@ pub struct Surroundings<'a> {
     pub folder: &'a Path,
     /// Everybody in the file.
     pub directory: &'a Directory,
+    /// What `cache = true` means on a route.
+    pub cache: &'a CacheRules,
 }
 
 /// Checks the grants of the service `name` of the domain, which stands under the key.

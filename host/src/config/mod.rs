@@ -17,6 +17,8 @@ mod section;
 mod directory;
 mod grants;
 mod service;
+mod cache_file;
+mod cache;
 mod route;
 mod check;
 mod locate;
@@ -32,6 +34,7 @@ use std::sync::Arc;
 
 use crate::names::ServiceName;
 
+pub use cache::{CacheLimits, CacheRules};
 pub use file::schema;
 pub use grants::{Grants, Subscription};
 pub use locate::storage_of;

@@ -7,6 +7,7 @@ use http::Method;
 
 use crate::names::ServiceName;
 
+use super::cache::{self, CacheRules};
 use super::file;
 use super::grants::{self, Surroundings};
 use super::key::Key;
@@ -34,6 +35,8 @@ pub struct RouteConfig {
     pub time: Option<Duration>,
     /// The longest request body in bytes; none: as the service's or the gateway's.
     pub body_bytes_max: Option<u64>,
+    /// How responses are kept and used again; none: not at all.
+    pub cache: Option<CacheRules>,
     /// The line of the file where it begins, for messages; it does not count when routes are compared.
     pub line: usize,
 }
@@ -67,13 +70,14 @@ impl RouteConfig {
 impl PartialEq for RouteConfig {
     /// Whether a running route could stay as it is; moving it in the file changes nothing.
     fn eq(&self, other: &Self) -> bool {
-        let Self { host, path, methods, target, time, body_bytes_max, line: _ } = self;
+        let Self { host, path, methods, target, time, body_bytes_max, cache, line: _ } = self;
         *host == other.host
             && *path == other.path
             && *methods == other.methods
             && *target == other.target
             && *time == other.time
             && *body_bytes_max == other.body_bytes_max
+            && *cache == other.cache
     }
 }
 
@@ -113,6 +117,7 @@ fn check(
     let time = units::time_or_none(written.time.as_ref(), &key.field("time"), report);
     let body_bytes_max =
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
+    let cache = cache::of_route(written, around.cache, &key.field("cache"), report);
     Some(RouteConfig {
         host: host.ok()?,
         path: path?,
@@ -120,6 +125,7 @@ fn check(
         target: target?,
         time,
         body_bytes_max,
+        cache,
         line: report.line(key),
     })
 }

@@ -82,7 +82,7 @@ fn missing(key: &Key, name: &str, schema: &Value, report: &mut Report<'_>) -> Op
         return Some(table(&DeTable::new(), schema, key, report));
     }
     let remedy = match example(schema) {
-        Some(example) => format!("add `{name} = {example}`"),
+        Some(example) => format!("add `{name} = {}`", as_toml(example)),
         None => format!("add `{name}`"),
     };
     report.refuse_found(key, "nothing", remedy);
@@ -90,11 +90,13 @@ fn missing(key: &Key, name: &str, schema: &Value, report: &mut Report<'_>) -> Op
 }
 
 fn read_value(value: &DeValue<'_>, schema: &Value, key: &Key, report: &mut Report<'_>) -> Option<Value> {
+    let schema = shape(schema, value);
     let choices = choices(schema);
     match (kind(schema), value) {
         ("object", DeValue::Table(written)) => Some(table(written, schema, key, report)),
         ("array", DeValue::Array(items)) => list(items, &schema["items"], key, report),
         ("integer", DeValue::Integer(number)) => integer(number, schema, key, report),
+        ("boolean", DeValue::Boolean(value)) => Some(Value::Bool(*value)),
         ("string", DeValue::String(text)) if choices.is_empty() || choices.contains(&text.as_ref()) => {
             Some(Value::String(text.to_string()))
         }
@@ -112,6 +114,18 @@ fn read_value(value: &DeValue<'_>, schema: &Value, key: &Key, report: &mut Repor
             None
         }
     }
+}
+
+/// Where a key takes several kinds of values, the schema of the kind that is written; otherwise the schema itself.
+fn shape<'s>(schema: &'s Value, value: &DeValue<'_>) -> &'s Value {
+    let written = match value {
+        DeValue::Table(_) => "object",
+        DeValue::Array(_) => "array",
+        DeValue::Integer(_) => "integer",
+        DeValue::Boolean(_) => "boolean",
+        _ => "string",
+    };
+    shapes(schema).find(|shape| kind(shape) == written).unwrap_or(schema)
 }
 
 /// A list stands or falls as a whole, so that the places of its elements stay right.
@@ -138,10 +152,16 @@ fn integer(number: &DeInteger<'_>, schema: &Value, key: &Key, report: &mut Repor
 
 /// What to write under a key of this schema.
 fn expectation(schema: &Value) -> String {
-    let example = example(schema).map_or_else(String::new, |example| format!(" such as {example}"));
+    if shapes(schema).next().is_some() {
+        return shapes(schema).map(expectation).collect::<Vec<_>>().join(", or ");
+    }
+    let example =
+        example(schema).map_or_else(String::new, |example| format!(" such as {}", as_toml(example)));
     match kind(schema) {
         "object" => "write a table: `{ key = value }`".into(),
+        "array" if kind(&schema["items"]) == "object" => format!("write a list of tables{example}"),
         "array" => format!("write a list of strings{example}"),
+        "boolean" => "write true or false".into(),
         "integer" => match (schema["minimum"].as_u64(), schema["maximum"].as_u64()) {
             (Some(least), Some(most)) => format!("write a whole number from {least} to {most}"),
             _ => "write a whole number".into(),
@@ -153,8 +173,30 @@ fn expectation(schema: &Value) -> String {
     }
 }
 
+/// The kinds of values that a key takes; empty where it takes only one.
+fn shapes(schema: &Value) -> impl Iterator<Item = &Value> {
+    schema["anyOf"].as_array().into_iter().flatten()
+}
+
+/// Empty for a key that takes several.
 fn kind(schema: &Value) -> &str {
+    if schema["anyOf"].is_array() {
+        return "";
+    }
     schema["type"].as_str().unwrap_or("string")
+}
+
+/// A value as it is written in the file.
+fn as_toml(value: &Value) -> String {
+    let list = |items: Vec<String>| items.join(", ");
+    match value {
+        Value::Array(items) => format!("[{}]", list(items.iter().map(as_toml).collect())),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| format!("{name} = {}", as_toml(value)));
+            format!("{{ {} }}", list(fields.collect()))
+        }
+        value => value.to_string(),
+    }
 }
 
 fn example(schema: &Value) -> Option<&Value> {

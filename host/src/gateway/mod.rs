@@ -3,8 +3,8 @@
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
 //! `listen` accepts connections (`admission` counts them, `connection` is what lies below HTTP); `pipeline` is
 //! the path of a request, with `context` what is known about it; `framing` and `host` check its head; `path`
-//! and `route` find its route; `limits` bounds its body; `files` or `forward` answers it; `reply` turns a
-//! refusal into a response; `access_log` writes it down.
+//! and `route` find its route; `limits` bounds its body; `files` answers it, or `ask`, from the
+//! `cache` or by `forward`; `reply` turns a refusal into a response; `access_log` writes it down.
 
 mod listen;
 mod admission;
@@ -17,6 +17,8 @@ mod path;
 mod route;
 mod limits;
 mod files;
+mod cache;
+mod ask;
 mod forward;
 mod reply;
 mod access_log;
@@ -36,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::access_log::AccessLog;
 use self::admission::Admission;
+use self::cache::Cache;
 use self::connection::Timeouts;
 use self::pipeline::Pipeline;
 use self::route::Routes;
@@ -43,6 +46,7 @@ use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
+pub use self::cache::Purge;
 pub use self::route::{RouteError, RouteView};
 
 /// The listener and the current pipeline, which is swapped whole.
@@ -52,6 +56,8 @@ pub struct Gateway {
     listener: Mutex<Option<TcpListener>>,
     shared: Arc<Shared>,
     views: ArcSwap<Vec<RouteView>>,
+    /// None while no route uses it. It outlives the pipelines, so that a reload empties nothing.
+    cache: ArcSwapOption<Cache>,
 }
 
 /// What every connection needs.
@@ -103,6 +109,7 @@ impl Gateway {
                 metrics,
             }),
             views: ArcSwap::default(),
+            cache: ArcSwapOption::empty(),
         })
     }
 
@@ -123,8 +130,10 @@ impl Gateway {
         routes: &[RouteConfig],
         balancer: &Balancer,
     ) -> Result<(), RouteError> {
+        let parsed = Routes::new(routes)?;
         let pipeline = Pipeline {
-            routes: Routes::new(routes)?,
+            routes: parsed,
+            cache: self.cache_for(config, routes),
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
             requests_max: config.requests_max,
@@ -133,6 +142,11 @@ impl Gateway {
         self.shared.pipeline.store(Some(Arc::new(pipeline)));
         self.views.store(Arc::new(routes.iter().map(RouteView::from).collect()));
         Ok(())
+    }
+
+    /// Throws away kept responses; answers how many.
+    pub fn purge(&self, purge: &Purge) -> usize {
+        self.cache.load().as_ref().map_or(0, |cache| cache.purge(purge))
     }
 
     /// The routes in use, in the order of gateway.toml.
@@ -149,6 +163,17 @@ impl Gateway {
         };
         listen::run(self.shared.clone(), listener, shutdown, drain).await;
         self.shared.access_log.flush().await;
+    }
+}
+
+impl Gateway {
+    /// The cache for these routes: the one in use, unless its limits have changed.
+    fn cache_for(&self, config: &GatewayConfig, routes: &[RouteConfig]) -> Option<Arc<Cache>> {
+        let same = self.cache.load_full().filter(|cache| cache.limits() == config.cache);
+        let is_used = routes.iter().any(|route| route.cache.is_some());
+        let cache = is_used.then(|| same.unwrap_or_else(|| Arc::new(Cache::new(config.cache))));
+        self.cache.store(cache.clone());
+        cache
     }
 }
 

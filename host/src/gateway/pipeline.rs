@@ -9,15 +9,17 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::access_log::{AccessLog, Account, AccountedBody};
+use super::cache::Cache;
 use super::connection::Busy;
 use super::context::Context;
 use super::forward;
 use super::framing;
 use super::limits::{BodyFate, LimitedBody};
 use super::reply::{self, Refusal};
-use super::route::{Action, Routes};
+use super::route::{Action, Route, Routes};
 use crate::balance::Balancer;
 use crate::body::{self, Request, Response};
+use crate::names::ServiceName;
 use crate::telemetry::metrics::Metrics;
 
 /// What requests meet on their way. Built whole from one configuration; a request keeps the one that it
@@ -27,6 +29,8 @@ pub struct Pipeline {
     pub routes: Routes,
     /// What stands below.
     pub balancer: Balancer,
+    /// The cache; none while no route uses it.
+    pub cache: Option<Arc<Cache>>,
     /// The longest request body where a route sets none.
     pub body_bytes_max: u64,
     /// Requests in flight at most.
@@ -71,7 +75,6 @@ impl Pipeline {
     /// - CORS preflight: behind `find`, before anything that a preflight cannot satisfy;
     /// - authenticate and authorise: behind CORS, on the same route as the verdict of `find`;
     /// - rate limit by caller: behind the identity, before the body is touched;
-    /// - cache look-up: before `forward`, and its store behind it;
     /// - compression: last, on whatever answered.
     async fn answer(
         &self,
@@ -95,17 +98,27 @@ impl Pipeline {
 
         match &route.action {
             Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await,
-            Action::Forward(service) => {
-                let answer = forward::send(&self.balancer, service, &route, request, &account.context).await;
-                // What happened to the body goes before what the service made of it.
-                if let Some(refusal) = fate.as_ref().and_then(|fate| fate.refusal()) {
-                    return Err(refusal);
-                }
-                let answer = answer?;
-                account.context.service_version = answer.version;
-                Ok(answer.response)
-            }
+            Action::Forward(service) => self.ask(service, &route, found.path(), request, account, fate).await,
         }
+    }
+
+    /// Asks the service itself.
+    pub(super) async fn forward(
+        &self,
+        service: &ServiceName,
+        route: &Route,
+        request: Request,
+        account: &mut Account,
+        fate: &Option<Arc<BodyFate>>,
+    ) -> Result<Response, Refusal> {
+        let answer = forward::send(&self.balancer, service, route, request, &account.context).await;
+        // What happened to the body goes before what the service made of it.
+        if let Some(refusal) = fate.as_ref().and_then(|fate| fate.refusal()) {
+            return Err(refusal);
+        }
+        let answer = answer?;
+        account.context.service_version = answer.version;
+        Ok(answer.response)
     }
 }
 

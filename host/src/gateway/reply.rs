@@ -55,6 +55,8 @@ pub enum Refusal {
     Overloaded,
     /// The routes are not there yet.
     Starting,
+    /// Nothing is kept for a request that wants nothing else.
+    NotCached,
     /// The service did not answer.
     Call(CallError),
 }
@@ -123,6 +125,7 @@ impl Refusal {
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, "body-too-slow", "Body too slow"),
             Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Overloaded"),
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
+            Self::NotCached => (StatusCode::GATEWAY_TIMEOUT, "not-cached", "Not cached"),
             Self::Call(error) => call_outline(error),
         }
     }
@@ -146,6 +149,7 @@ impl Refusal {
             Self::BodyTooSlow => "the request body came too slowly",
             Self::Overloaded => "too many requests are in flight",
             Self::Starting => "the gateway has just started",
+            Self::NotCached => "no kept response answers this, and the request wants no other",
             Self::Call(error) => call_detail(error),
         };
         fixed.to_owned()

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
+use super::cache::RouteCache;
 use super::files::Files;
 use super::host;
 use super::path;
@@ -62,6 +63,8 @@ pub struct Route {
     pub time: Option<Duration>,
     /// The longest request body in bytes, when the route sets one.
     pub body_bytes_max: Option<u64>,
+    /// How it uses the cache; none: not at all.
+    pub cache: Option<Arc<RouteCache>>,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -91,6 +94,11 @@ impl Found<'_> {
         &self.path[self.rest_start..]
     }
 
+    /// The path in normal form.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether the path ends with a slash.
     pub fn ends_with_slash(&self) -> bool {
         self.path.ends_with('/')
@@ -117,6 +125,7 @@ impl Routes {
                 action: action(&config.target),
                 time: config.time,
                 body_bytes_max: config.body_bytes_max,
+                cache: RouteCache::new(config),
                 line: config.line,
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;

@@ -17,6 +17,7 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
                 target: Target::Service("order".parse().unwrap()),
                 time: None,
                 body_bytes_max: None,
+                cache: None,
                 line: index + 1,
             }
         })

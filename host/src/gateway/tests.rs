@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::Target;
+use crate::config::{CacheLimits, CacheRules, Target};
 use crate::registry::Registry;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
@@ -37,6 +37,8 @@ fn config() -> GatewayConfig {
         header_timeout: PATIENCE,
         idle_timeout: PATIENCE,
         write_timeout: PATIENCE,
+        cache: CacheLimits { size_bytes: 1 << 20, entry_bytes: 1 << 20 },
+        cache_rules: CacheRules::default(),
     }
 }
 
@@ -61,6 +63,7 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         target,
         time: None,
         body_bytes_max: None,
+        cache: None,
         line: 1,
     });
     gateway.set_routes(&config, &routes, &balancer).unwrap();

@@ -50,6 +50,10 @@ requests-max = 100
 header-timeout = "5s"
 idle-timeout = "1m"
 write-timeout = "30s"
+[gateway.cache]
+size = "256MiB"
+entry = "1MiB"
+default-time = "30s"
 [admin]
 listen = "127.0.0.1:9090"
 [storage]
@@ -92,6 +96,7 @@ methods = ["GET", "POST"]
 service = "order"
 time = "2s"
 body = "64KiB"
+cache = { key-headers = ["X-Tenant"], stale-while-revalidate = "10s", stale-if-error = "1h", default-time = "0s" }
 
 [[routes]]
 path = "/{*rest}"
@@ -116,6 +121,8 @@ fn a_full_example_is_read_as_it_is_written() {
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            cache: CacheLimits { size_bytes: 256 << 20, entry_bytes: 1 << 20 },
+            cache_rules: CacheRules { default_time: Duration::from_secs(30), ..CacheRules::default() },
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
@@ -137,6 +144,11 @@ fn a_full_example_is_read_as_it_is_written() {
     assert_eq!(orders.host.as_deref(), Some("shop.example.com"));
     assert_eq!(orders.methods, [http::Method::GET, http::Method::POST]);
     assert_eq!((orders.time, orders.body_bytes_max), (Some(Duration::from_secs(2)), Some(64 << 10)));
+    let rules = orders.cache.as_ref().unwrap();
+    assert_eq!(rules.key_headers, [http::HeaderName::from_static("x-tenant")]);
+    assert_eq!(rules.stale_while_revalidate, Duration::from_secs(10));
+    assert_eq!((rules.stale_if_error, rules.default_time), (Duration::from_secs(3600), Duration::ZERO));
+    assert_eq!(files.cache, None);
     assert_eq!(FULL.lines().nth(orders.line - 1), Some("[[routes]]"));
 }
 
@@ -195,6 +207,15 @@ fn what_is_absent_has_the_defaults_of_the_design() {
     assert_eq!(service.instances, Instances { min: 0, max: 32, reuse: None });
     assert_eq!((service.limits.memory, service.limits.service_memory), (64 << 20, 512 << 20));
     assert_eq!(service.grants, Grants::default());
+}
+
+#[test]
+fn a_cache_is_switched_on_with_the_rules_of_the_gateway() {
+    let text = FULL.replace("files = \"site\"", "service = \"stock\"\ncache = true");
+    let config = Folder::new().parse(&text).unwrap();
+    assert_eq!(config.routes[1].cache, Some(config.gateway.cache_rules.clone()));
+    let text = text.replace("cache = true", "cache = false");
+    assert_eq!(Folder::new().parse(&text).unwrap().routes[1].cache, None);
 }
 
 #[test]
@@ -315,6 +336,14 @@ fn no_broken_file_panics() {
 #[test]
 fn the_schema_has_every_key_of_the_example() {
     fn walk(value: &toml::Value, schema: &serde_json::Value, key: &str) {
+        let kind = match value {
+            toml::Value::Table(_) => "object",
+            toml::Value::Array(_) => "array",
+            toml::Value::Boolean(_) => "boolean",
+            _ => "string",
+        };
+        let mut shapes = schema["anyOf"].as_array().into_iter().flatten();
+        let schema = shapes.find(|shape| shape["type"] == kind).unwrap_or(schema);
         match value {
             toml::Value::Table(table) => {
                 for (name, value) in table {
