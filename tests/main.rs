@@ -15,6 +15,7 @@ mod deploys;
 mod reload;
 mod operation;
 mod limits;
+mod cache;
 mod grants;
 mod messages;
 mod sql;

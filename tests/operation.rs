@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: &str = "[services.idle]\n";
 
 /// Every verb.
-const VERBS: [&str; 11] = [
+const VERBS: [&str; 12] = [
     "up",
     "build",
     "check",
@@ -32,11 +32,12 @@ const VERBS: [&str; 11] = [
     "instances",
     "routes",
     "logs",
+    "cache",
     "messages",
 ];
 
 /// The verbs that speak to a running host.
-const REMOTE: [&[&str]; 8] = [
+const REMOTE: [&[&str]; 9] = [
     &["deploy", "idle", "gateway.toml"],
     &["rollback", "idle"],
     &["versions", "idle"],
@@ -44,11 +45,12 @@ const REMOTE: [&[&str]; 8] = [
     &["instances"],
     &["routes"],
     &["logs", "idle"],
+    &["cache", "purge"],
     &["messages"],
 ];
 
 /// Every call of the admin API, and whether it needs the token.
-const CALLS: [(&str, &str, bool); 16] = [
+const CALLS: [(&str, &str, bool); 17] = [
     ("get", "/health", false),
     ("get", "/ready", false),
     ("get", "/metrics", false),
@@ -61,6 +63,7 @@ const CALLS: [(&str, &str, bool); 16] = [
     ("post", "/services/{service}/versions", true),
     ("post", "/services/{service}/rollback", true),
     ("get", "/services/{service}/logs", true),
+    ("post", "/cache/purge", true),
     ("get", "/messages", true),
     ("get", "/messages/dead", true),
     ("get", "/messages/dead/{domain}/{sequence}", true),

@@ -1,7 +1,7 @@
 //! The admin listener: what operators and the command can see and do, as JSON over HTTP.
 //!
 //! Files in reading order: `token` is the secret of operators; `guard` checks it; `problem` is a refusal;
-//! `control` is what the API acts on; `services`, `messages`, `logs` and `host` are its calls; `document`
+//! `control` is what the API acts on; `services`, `messages`, `logs`, `cache` and `host` are its calls; `document`
 //! describes them.
 
 pub mod token;
@@ -11,6 +11,7 @@ pub mod control;
 pub mod services;
 pub mod messages;
 pub mod logs;
+pub mod cache;
 pub mod host;
 pub mod document;
 
@@ -51,6 +52,7 @@ fn router(control: Arc<Control>, token: AdminToken) -> Router {
         .route("/services/{service}/logs", get(logs::show))
         .route("/routes", get(host::routes))
         .route("/reload", post(host::reload))
+        .route("/cache/purge", post(cache::purge))
         .route("/messages", get(messages::overview))
         .route("/messages/dead", get(messages::dead_letters))
         .route("/messages/dead/{domain}/{sequence}", get(messages::dead_letter))

@@ -1,7 +1,7 @@
 //! The list of commands and their flags.
 //!
 //! Files in reading order: `args` is what can be typed; `up`, `build`, `check` work on the configuration; `deploy`,
-//! `look` and `messages` speak to a running host through `client`; `output` prints.
+//! `look`, `messages` and `cache` speak to a running host through `client`; `output` prints.
 
 mod args;
 mod up;
@@ -10,6 +10,7 @@ mod check;
 mod deploy;
 mod look;
 mod messages;
+mod cache;
 mod client;
 mod output;
 
@@ -63,6 +64,7 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         Command::Logs { service, follow, lines } => {
             look::logs(&client()?, &service, follow, lines, json).await
         }
+        Command::Cache { what } => cache::run(&client()?, what, json).await,
         Command::Messages { what } => messages::run(&client()?, what, json).await,
     }
 }

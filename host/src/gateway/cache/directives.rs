@@ -230,7 +230,7 @@ fn targeted(headers: &HeaderMap) -> Option<Vec<Directive>> {
             };
             let is_key_byte =
                 |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(&byte);
-            if name.is_empty() || !name.bytes().all(is_key_byte) || (member.ends_with('=')) {
+            if name.is_empty() || !name.bytes().all(is_key_byte) || member.ends_with('=') {
                 return None;
             }
             found.push((name.to_owned(), argument));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use http::header::{CONTENT_LENGTH, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tokio::sync::OwnedSemaphorePermit;
@@ -11,8 +11,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::answer::{Source, answer};
 use super::flight::{Lead, Stage};
 use super::growing::Growing;
-use super::kept::{Head, Kept, Scope};
-use super::policy::{Exchange, REQUEST_NO_STORE};
+use super::kept::{Asking, Head, Kept, Scope};
+use super::policy::{self, Exchange, REQUEST_NO_STORE};
 use super::request;
 use super::status::{CacheStatus, Forwarded};
 use super::store::Key;
@@ -48,8 +48,8 @@ pub struct Fetch {
     pub method: Method,
     /// The fields of the client.
     pub request: HeaderMap,
-    /// Whether the gateway knows who asks.
-    pub is_identified: bool,
+    /// Whether its caller is known.
+    pub is_known: bool,
     /// The right to lead, when others may wait.
     pub lead: Option<Lead>,
     /// The right to run behind an answer.
@@ -115,7 +115,7 @@ impl Fetch {
             scope,
             method: request.method().clone(),
             request: request.headers().clone(),
-            is_identified: asked.is_identified,
+            is_known: policy::is_known(request.headers(), asked.is_identified),
             lead: None,
             permit: None,
             route: asked.route.clone(),
@@ -146,6 +146,11 @@ impl Fetch {
         }
     }
 
+    /// Who asks.
+    pub fn asking(&self) -> Asking<'_> {
+        Asking { scope: &self.scope, request: &self.request, is_known: self.is_known }
+    }
+
     fn tell(&self, stage: Stage) {
         if let Some(lead) = &self.lead {
             lead.tell(stage);
@@ -155,7 +160,7 @@ impl Fetch {
     fn exchange<'e>(&'e self, status: StatusCode, response: &'e HeaderMap, now: SystemTime) -> Exchange<'e> {
         Exchange {
             request: &self.request,
-            is_identified: self.is_identified,
+            is_identified: self.is_known,
             status,
             response,
             sent: self.sent,
@@ -229,6 +234,10 @@ impl Fetch {
         let exchange = self.exchange(response.status(), response.headers(), SystemTime::now());
         let head = Head::new(&exchange, &self.scope, &self.route.rules);
         let growing = head.and_then(|head| {
+            if response.status().is_server_error() && self.kept.is_some() {
+                // What is kept may be of use again; the error is not.
+                return Err("error");
+            }
             if length.is_some_and(|length| length > cache.limits.entry_bytes) {
                 return Err("too-large");
             }
@@ -273,8 +282,7 @@ impl Fetch {
     /// Lets the others know that this response is not for them, and what was kept go.
     fn let_through(&self, cache: &Cache, status: StatusCode, detail: &'static str) {
         self.tell(Stage::Alone);
-        let is_authorized = self.is_identified || self.request.contains_key(AUTHORIZATION);
-        if status.is_server_error() || is_authorized || [REQUEST_NO_STORE, NO_ROOM].contains(&detail) {
+        if status.is_server_error() || self.is_known || [REQUEST_NO_STORE, NO_ROOM].contains(&detail) {
             // This says nothing about what others get.
             return;
         }

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use tokio::sync::watch;
 
 use super::growing::Growing;
-use super::kept::{Head, Kept, Scope};
+use super::kept::{Asking, Head, Kept, Scope};
 use super::store::Key;
 
 /// How long a request waits for another one's response head: as long as a component has for it by default.
@@ -25,6 +25,7 @@ pub struct Flights(Mutex<HashMap<Key, Vec<Arc<Flight>>>>);
 pub struct Flight {
     scope: Scope,
     request: HeaderMap,
+    is_known: bool,
     stage: watch::Sender<Stage>,
 }
 
@@ -64,10 +65,8 @@ pub struct Lead {
 pub struct Joining<'j> {
     /// What is asked for.
     pub key: &'j Key,
-    /// The route and the service.
-    pub scope: &'j Scope,
-    /// The fields of the request.
-    pub request: &'j HeaderMap,
+    /// By whom.
+    pub asking: Asking<'j>,
     /// What is known of how the service chooses by fields.
     pub known: &'j [Kept],
     /// Whether others may wait for this request.
@@ -84,8 +83,10 @@ impl Flights {
         match same {
             Some(flight) if joining.may_follow => Part::Follow(flight),
             None if joining.may_lead => {
-                let (scope, request) = (joining.scope.clone(), joining.request.clone());
-                let flight = Arc::new(Flight { scope, request, stage: watch::Sender::new(Stage::Asking) });
+                let Asking { scope, request, is_known } = joining.asking;
+                let stage = watch::Sender::new(Stage::Asking);
+                let (scope, request) = (scope.clone(), request.clone());
+                let flight = Arc::new(Flight { scope, request, is_known, stage });
                 flights.entry(joining.key.clone()).or_default().push(flight.clone());
                 Part::Lead(Lead { flights: self.clone(), key: joining.key.clone(), flight })
             }
@@ -112,16 +113,16 @@ impl Flight {
 
     /// Whether its response may be the one that is asked for, as far as that is known.
     fn suits(&self, joining: &Joining<'_>) -> bool {
-        if self.scope != *joining.scope {
-            return false;
-        }
         match &*self.stage.borrow() {
             Stage::Asking => {
+                let Asking { scope, request, is_known } = joining.asking;
                 let mut known = joining.known.iter().map(|kept| &kept.head);
-                known.all(|head| head.agree(&self.request, joining.request))
+                self.scope == *scope
+                    && self.is_known == is_known
+                    && known.all(|head| head.agree(&self.request, request))
             }
-            Stage::Coming(head, _) => head.matches(joining.scope, joining.request),
-            Stage::Landed(kept) => kept.head.matches(joining.scope, joining.request),
+            Stage::Coming(head, _) => head.matches(joining.asking),
+            Stage::Landed(kept) => kept.head.matches(joining.asking),
             Stage::Alone | Stage::Abandoned => false,
         }
     }
@@ -151,5 +152,40 @@ impl Drop for Lead {
             }
             is_asking
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(flights: &Arc<Flights>, target: &str, is_known: bool) -> Part {
+        let scope = Scope { route: 1, service: "shop".parse().unwrap() };
+        let asking = Asking { scope: &scope, request: &HeaderMap::new(), is_known };
+        let key = Key::new("http", "shop.example", target, None);
+        flights.join(&Joining { key: &key, asking, known: &[], may_lead: true, may_follow: true })
+    }
+
+    #[tokio::test]
+    async fn one_leads_and_hands_over_when_it_leaves() {
+        let flights = Arc::<Flights>::default();
+        let Part::Lead(lead) = join(&flights, "/x", false) else { panic!("the first leads") };
+        let Part::Follow(flight) = join(&flights, "/x", false) else { panic!("the second follows") };
+        assert!(matches!(join(&flights, "/y", false), Part::Lead(_)), "another URL");
+        assert!(matches!(join(&flights, "/x", true), Part::Lead(_)), "another kind of caller");
+        drop(lead);
+        assert!(matches!(flight.follow().await, Stage::Abandoned));
+        assert!(matches!(join(&flights, "/x", false), Part::Lead(_)), "somebody else leads");
+        assert!(flights.lock().is_empty(), "nothing is left behind");
+    }
+
+    #[tokio::test]
+    async fn followers_are_told_that_a_response_is_not_for_them() {
+        let flights = Arc::<Flights>::default();
+        let Part::Lead(lead) = join(&flights, "/x", false) else { panic!("the first leads") };
+        let Part::Follow(flight) = join(&flights, "/x", false) else { panic!("the second follows") };
+        lead.tell(Stage::Alone);
+        drop(lead);
+        assert!(matches!(flight.follow().await, Stage::Alone));
     }
 }

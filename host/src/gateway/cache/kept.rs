@@ -32,6 +32,17 @@ pub struct Scope {
     pub service: ServiceName,
 }
 
+/// A request, as far as it decides whose response it may get.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking<'a> {
+    /// Where it belongs.
+    pub scope: &'a Scope,
+    /// Its fields.
+    pub request: &'a HeaderMap,
+    /// Whether its caller is known.
+    pub is_known: bool,
+}
+
 /// The head of a response that may answer other requests.
 #[derive(Debug, Clone)]
 pub struct Head {
@@ -73,9 +84,12 @@ impl Head {
         Ok(Self { status: exchange.status, headers, terms, scope: scope.clone(), selection })
     }
 
-    /// Whether it may answer such a request, as far as other fields than those of caching go.
-    pub fn matches(&self, scope: &Scope, request: &HeaderMap) -> bool {
-        self.scope == *scope && self.selection.matches(request)
+    /// Whether it may answer such a request, as far as other fields than those of caching go. RFC 9111 lets a
+    /// known caller have what an unknown one was given; here the service must have said that it is for all.
+    pub fn matches(&self, asking: Asking<'_>) -> bool {
+        self.scope == *asking.scope
+            && (!asking.is_known || self.terms.is_for_all)
+            && self.selection.matches(asking.request)
     }
 
     /// Whether two requests get the same response, when the service chooses as it did here.

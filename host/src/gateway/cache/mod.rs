@@ -21,8 +21,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http::header::{AUTHORIZATION, CONTENT_LOCATION, LOCATION};
-use http::{HeaderMap, Method, Uri};
+use http::header::{CONTENT_LOCATION, LOCATION};
+use http::{Method, Uri};
 use tokio::sync::Semaphore;
 
 use self::answer::{Source, answer};
@@ -30,7 +30,7 @@ use self::directives::RequestDirectives;
 use self::fetch::Fetch;
 use self::flight::{Flight, Flights, Joining, Part, Stage};
 use self::growing::Budget;
-use self::kept::{Kept, Scope};
+use self::kept::{Asking, Kept, Scope};
 use self::policy::Verdict;
 use self::status::{CacheStatus, Forwarded};
 use self::store::{Key, Shelf, Store};
@@ -147,7 +147,8 @@ impl Cache {
             let epoch = self.store.epoch(&key);
             let shelf = self.store.find(&key).unwrap_or_default();
             let now = SystemTime::now();
-            let kept = shelf.find(&scope, request.headers()).cloned();
+            let is_known = policy::is_known(request.headers(), asked.is_identified);
+            let kept = shelf.find(Asking { scope: &scope, request: request.headers(), is_known }).cloned();
             let verdict = kept.as_ref().map(|kept| policy::judge(&kept.head.terms, &wishes, now));
             if let (Some(kept), Some(Verdict::Use | Verdict::UseAndFetch)) = (&kept, verdict) {
                 let status = CacheStatus::hit(&kept.head.terms, now);
@@ -168,16 +169,14 @@ impl Cache {
             match part {
                 Part::Lead(lead) => fetch.lead = Some(lead),
                 Part::Alone => {}
-                Part::Follow(flight) => {
-                    match follow(&flight, &scope, request.method(), request.headers(), &wishes, why).await {
-                        Followed::Answered(response) => return Ok(Lookup::Answer(response)),
-                        Followed::Again if tries > 0 => {
-                            tries -= 1;
-                            continue;
-                        }
-                        Followed::Again | Followed::Alone => {}
+                Part::Follow(flight) => match follow(&flight, &fetch, &wishes, why).await {
+                    Followed::Answered(response) => return Ok(Lookup::Answer(response)),
+                    Followed::Again if tries > 0 => {
+                        tries -= 1;
+                        continue;
                     }
-                }
+                    Followed::Again | Followed::Alone => {}
+                },
             }
             fetch.set_conditions(request.headers_mut());
             return Ok(Lookup::Fetch(Plan::new(why, fetch)));
@@ -231,8 +230,7 @@ impl Cache {
         };
         let joining = Joining {
             key: &fetch.key,
-            scope: &fetch.scope,
-            request: &fetch.request,
+            asking: fetch.asking(),
             known: &shelf.variants,
             may_lead: true,
             may_follow: false,
@@ -255,13 +253,12 @@ impl Cache {
 fn joining<'j>(fetch: &'j Fetch, shelf: &'j Shelf, wishes: &RequestDirectives) -> Joining<'j> {
     let is_get = fetch.method == Method::GET;
     let has_conditions = request::has_any(&fetch.request, &request::CONDITIONS);
-    let is_authorized = fetch.is_identified || fetch.request.contains_key(AUTHORIZATION);
     // Responses to known callers are rarely for others: waiting pays only where one has been.
-    let is_shared = is_get && shelf.is_shared() && (!is_authorized || !shelf.variants.is_empty());
+    let has_any = || shelf.variants.iter().any(|kept| kept.head.terms.is_for_all);
+    let is_shared = is_get && shelf.is_shared() && (!fetch.is_known || has_any());
     Joining {
         key: &fetch.key,
-        scope: &fetch.scope,
-        request: &fetch.request,
+        asking: fetch.asking(),
         known: &shelf.variants,
         may_lead: is_shared && !wishes.no_store && (fetch.is_validating() || !has_conditions),
         may_follow: is_shared && !wishes.no_cache,
@@ -269,17 +266,10 @@ fn joining<'j>(fetch: &'j Fetch, shelf: &'j Shelf, wishes: &RequestDirectives) -
 }
 
 /// Waits for another request and answers from its response, when that may be used.
-async fn follow(
-    flight: &Flight,
-    scope: &Scope,
-    method: &Method,
-    request: &HeaderMap,
-    wishes: &RequestDirectives,
-    why: Forwarded,
-) -> Followed {
+async fn follow(flight: &Flight, fetch: &Fetch, wishes: &RequestDirectives, why: Forwarded) -> Followed {
     let (head, source) = match flight.follow().await {
-        Stage::Coming(head, _) if !head.matches(scope, request) => return Followed::Again,
-        Stage::Landed(kept) if !kept.head.matches(scope, request) => return Followed::Again,
+        Stage::Coming(head, _) if !head.matches(fetch.asking()) => return Followed::Again,
+        Stage::Landed(kept) if !kept.head.matches(fetch.asking()) => return Followed::Again,
         Stage::Coming(head, growing) => {
             let body = tokio::time::timeout(WHOLE_TIME_MAX, growing.follow()).await;
             let Ok(Some(body)) = body else {
@@ -297,7 +287,7 @@ async fn follow(
     }
     let status =
         CacheStatus::Forwarded { why, status: None, is_stored: false, is_collapsed: true, detail: None };
-    Followed::Answered(answer(&head, source, method, request, now, status))
+    Followed::Answered(answer(&head, source, &fetch.method, &fetch.request, now, status))
 }
 
 fn why_forwarded(verdict: Option<Verdict>, shelf: &Shelf) -> Forwarded {

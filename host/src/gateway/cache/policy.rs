@@ -64,6 +64,8 @@ pub struct Terms {
     pub initial_age: Duration,
     /// At which age it becomes stale.
     pub lifetime: Duration,
+    /// Whether it may answer callers who are known: its service has said so.
+    pub is_for_all: bool,
     /// Whether the service is asked each time.
     pub is_always_validated: bool,
     /// Whether a client may take it stale.
@@ -124,6 +126,7 @@ pub fn assess(exchange: &Exchange<'_>, rules: &CacheRules) -> Result<Terms, &'st
         received: exchange.received,
         initial_age: initial_age(exchange),
         lifetime,
+        is_for_all: is_for_all(&says),
         is_always_validated: says.no_cache,
         may_be_stale: !forbids_stale && says.s_maxage.is_none(),
         is_immutable: says.immutable,
@@ -176,11 +179,21 @@ impl Terms {
     }
 }
 
+/// Whether a request comes from a caller whom the gateway or the service knows by credentials.
+pub fn is_known(request: &HeaderMap, is_identified: bool) -> bool {
+    is_identified || request.contains_key(AUTHORIZATION)
+}
+
 /// A date in any of the three forms of RFC 9110, 5.6.7; none when there is none, several, or another text.
 pub fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?.to_str().ok()?;
     if values.next().is_some() { None } else { httpdate::parse_http_date(value).ok() }
+}
+
+/// Whether the response to one caller may answer another (RFC 9111, 3.5).
+fn is_for_all(says: &ResponseDirectives) -> bool {
+    says.public || says.must_revalidate || says.s_maxage.is_some()
 }
 
 /// The fields that must be left out, or why nothing may be kept.
@@ -197,8 +210,7 @@ fn may_keep(exchange: &Exchange<'_>, says: &ResponseDirectives) -> Result<Vec<He
     if RequestDirectives::of(exchange.request).no_store {
         return Err(REQUEST_NO_STORE);
     }
-    let is_authorized = exchange.is_identified || exchange.request.contains_key(AUTHORIZATION);
-    if is_authorized && !says.public && !says.must_revalidate && says.s_maxage.is_none() {
+    if is_known(exchange.request, exchange.is_identified) && !is_for_all(says) {
         return Err("authorization");
     }
     let content_type = exchange.response.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
-use super::kept::{Kept, Scope};
+use super::kept::{Asking, Kept};
 
 /// Responses under one URL. A service that varies by a cookie would fill the store under one URL otherwise.
 const VARIANTS_MAX: usize = 16;
@@ -55,7 +54,8 @@ pub struct Store {
 }
 
 /// What is to be thrown away.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Purge {
     /// Only under this path; with `*` at its end, under all that begin so.
     pub path: Option<String>,
@@ -88,8 +88,8 @@ impl Key {
 
 impl Shelf {
     /// The newest response for such a request.
-    pub fn find(&self, scope: &Scope, request: &HeaderMap) -> Option<&Kept> {
-        self.variants.iter().rev().find(|kept| kept.head.matches(scope, request))
+    pub fn find(&self, asking: Asking<'_>) -> Option<&Kept> {
+        self.variants.iter().rev().find(|kept| kept.head.matches(asking))
     }
 
     /// Whether requests wait for each other.

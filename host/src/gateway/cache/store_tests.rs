@@ -1,12 +1,12 @@
 //! What the store keeps, replaces, refuses and throws away.
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use std::time::SystemTime;
 
 use super::*;
 use crate::config::CacheRules;
-use crate::gateway::cache::kept::Head;
+use crate::gateway::cache::kept::{Head, Scope};
 use crate::gateway::cache::policy::Exchange;
 
 fn scope(route: u64) -> Scope {
@@ -41,7 +41,8 @@ fn key(target: &str) -> Key {
 
 fn find(store: &Store, key: &Key, tenant: &str, route: u64) -> Option<Bytes> {
     let request = headers(&[("x-tenant", tenant)]);
-    Some(store.find(key)?.find(&scope(route), &request)?.body.clone())
+    let asking = Asking { scope: &scope(route), request: &request, is_known: false };
+    Some(store.find(key)?.find(asking)?.body.clone())
 }
 
 #[test]
@@ -56,6 +57,20 @@ fn responses_are_found_by_url_route_and_fields() {
     assert_eq!(find(&store, &x, "c", 1), None);
     assert_eq!(find(&store, &x, "a", 2), None);
     assert_eq!(find(&store, &key("/y"), "a", 1), None);
+}
+
+#[test]
+fn a_known_caller_gets_only_what_is_for_all() {
+    let (store, scope) = (Store::new(1 << 20), scope(1));
+    let request = headers(&[("x-tenant", "a")]);
+    for (target, control, is_found) in [("/x", "max-age=60", false), ("/y", "max-age=60, public", true)] {
+        let key = key(target);
+        store.keep(&key, kept("a", "body", &[("cache-control", control)]), store.epoch(&key));
+        let shelf = store.find(&key).unwrap();
+        let asking = |is_known| Asking { scope: &scope, request: &request, is_known };
+        assert_eq!(shelf.find(asking(true)).is_some(), is_found, "{control}");
+        assert!(shelf.find(asking(false)).is_some(), "{control}");
+    }
 }
 
 #[test]
