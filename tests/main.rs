@@ -28,6 +28,7 @@ mod rate_limits;
 mod cors;
 mod compression;
 mod security_headers;
+mod cache;
 mod grants;
 mod messages;
 mod sql;

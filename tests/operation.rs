@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const IDLE: &str = "[services.idle]\n";
 
 /// Every verb.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "keys",
     "up",
     "build",
@@ -33,11 +33,12 @@ const VERBS: [&str; 12] = [
     "instances",
     "routes",
     "logs",
+    "cache",
     "messages",
 ];
 
 /// The verbs that speak to a running host.
-const REMOTE: [&[&str]; 9] = [
+const REMOTE: [&[&str]; 10] = [
     &["keys", "list"],
     &["deploy", "idle", "gateway.toml"],
     &["rollback", "idle"],
@@ -46,11 +47,12 @@ const REMOTE: [&[&str]; 9] = [
     &["instances"],
     &["routes"],
     &["logs", "idle"],
+    &["cache", "purge"],
     &["messages"],
 ];
 
 /// Every call of the admin API, and whether it needs the token.
-const CALLS: [(&str, &str, bool); 19] = [
+const CALLS: [(&str, &str, bool); 20] = [
     ("get", "/health", false),
     ("get", "/ready", false),
     ("get", "/metrics", false),
@@ -63,6 +65,7 @@ const CALLS: [(&str, &str, bool); 19] = [
     ("post", "/services/{service}/versions", true),
     ("post", "/services/{service}/rollback", true),
     ("get", "/services/{service}/logs", true),
+    ("post", "/cache/purge", true),
     ("get", "/messages", true),
     ("get", "/messages/dead", true),
     ("get", "/messages/dead/{domain}/{sequence}", true),

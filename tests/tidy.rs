@@ -67,6 +67,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("async_compression", &["gateway"]),
     ("rustix", &["gateway"]),
     ("jsonwebtoken", &["gateway"]),
+    ("moka", &["gateway"]),
+    ("httpdate", &["gateway"]),
 ];
 
 #[test]

@@ -1,7 +1,8 @@
 //! The admin listener: what operators and the command can see and do, as JSON over HTTP.
 //!
 //! Files in reading order: `token` is the secret of operators; `guard` checks it; `problem` is a refusal;
-//! `key_store` keeps API keys; `control` is what the API acts on; `services`, `messages`, `keys`, `logs` and `host`
+//! `key_store` keeps API keys; `control` is what the API acts on; `services`, `messages`, `keys`, `logs`, `cache`
+//! and `host`
 //! are its calls; `document` describes them.
 
 pub mod token;
@@ -13,6 +14,7 @@ pub mod services;
 pub mod messages;
 pub mod keys;
 pub mod logs;
+pub mod cache;
 pub mod host;
 pub mod document;
 
@@ -53,6 +55,7 @@ fn router(control: Arc<Control>, token: AdminToken) -> Router {
         .route("/services/{service}/logs", get(logs::show))
         .route("/routes", get(host::routes))
         .route("/reload", post(host::reload))
+        .route("/cache/purge", post(cache::purge))
         .route("/messages", get(messages::overview))
         .route("/messages/dead", get(messages::dead_letters))
         .route("/messages/dead/{domain}/{sequence}", get(messages::dead_letter))

@@ -95,6 +95,13 @@ pub enum Command {
         #[arg(long, short = 'n')]
         lines: Option<usize>,
     },
+    /// Throw away responses that the gateway has kept.
+    #[command(after_help = "Example:\n  hostel cache purge\n  hostel cache purge --tag prices")]
+    Cache {
+        /// What to do.
+        #[command(subcommand)]
+        what: Cache,
+    },
     /// Topics, backlogs and dead letters.
     #[command(
         after_help = "Example:\n  hostel messages\n  hostel messages dead\n  hostel messages again shop 12"
@@ -169,6 +176,23 @@ pub enum Keys {
     Revoke {
         /// Its id.
         id: String,
+    },
+}
+
+/// What to do with kept responses.
+#[derive(Debug, Subcommand)]
+pub enum Cache {
+    /// Throw away all of them, or those under a path or with a tag.
+    #[command(
+        after_help = "Example:\n  hostel cache purge\n  hostel cache purge --path '/api/stock/*'\n  hostel cache purge --tag prices"
+    )]
+    Purge {
+        /// The path; `*` at its end means all that begin so.
+        #[arg(long)]
+        path: Option<String>,
+        /// A tag of their Surrogate-Key field.
+        #[arg(long)]
+        tag: Option<String>,
     },
 }
 

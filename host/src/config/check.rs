@@ -29,7 +29,13 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
     }
     let gateway = section::gateway(&written.gateway, folder, report);
     let auth = auth_defaults(written, report);
-    let around = Surroundings { folder, directory: &directory, policies: &gateway.policies, auth: &auth };
+    let around = Surroundings {
+        folder,
+        directory: &directory,
+        policies: &gateway.policies,
+        auth: &auth,
+        cache: &gateway.cache_rules,
+    };
     let admin = section::admin(&written.admin, &gateway, report);
     let storage = section::storage(&written.storage, folder, report);
     let telemetry = section::telemetry(&written.telemetry, report);

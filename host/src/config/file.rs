@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::auth_file::{Auth, Issuer};
+use super::cache_file::{CacheStore, RouteCache};
 use super::listener_file::{Http2, Tls};
 use super::policy_file::{Cors, RateLimits};
 use super::route_file::{Files, Redirect, RequestHeaders, ResponseHeaders, Rewrite, Share};
@@ -106,6 +107,8 @@ pub struct Gateway {
     pub security_headers: Option<bool>,
     /// Who may use a route that does not say; everybody when absent.
     pub auth: Option<Auth>,
+    /// The responses that are kept for routes with `cache`, and what `cache = true` means there.
+    pub cache: Option<CacheStore>,
 }
 
 /// The listener for operators.
@@ -328,6 +331,8 @@ pub struct Route {
     pub retry: Option<Retry>,
     /// Who may use it; as the gateway's when absent.
     pub auth: Option<Auth>,
+    /// Whether responses are kept and used again by RFC 9111; not when absent.
+    pub cache: Option<RouteCache>,
 }
 
 /// A size with its unit.

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use crate::names::{DomainName, InvalidName, ServiceName, TopicPattern};
 
 use super::auth::AuthDefaults;
+use super::cache::CacheRules;
 use super::directory::Directory;
 use super::file;
 use super::key::Key;
@@ -60,6 +61,8 @@ pub struct Surroundings<'a> {
     pub policies: &'a Policies,
     /// The issuers, and who may use a route that does not say.
     pub auth: &'a AuthDefaults,
+    /// What `cache = true` means on a route.
+    pub cache: &'a CacheRules,
 }
 
 /// Checks the grants of the service `name` of the domain, which stands under the key.

@@ -35,6 +35,8 @@ mod split;
 mod files;
 mod target;
 mod transform;
+mod cache_file;
+mod cache;
 mod route;
 mod policy_file;
 mod policies;
@@ -56,6 +58,7 @@ use crate::names::ServiceName;
 
 pub use auth::{AuthConfig, Ways, is_scope};
 pub use auth_file::TokenAlgorithm;
+pub use cache::{CacheLimits, CacheRules};
 pub use conditions::Conditions;
 pub use cors::{Cors, Origins};
 pub use file::schema;

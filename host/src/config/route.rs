@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::auth::{self, AuthConfig};
+use super::cache::{self, CacheRules};
 use super::conditions::{self, Conditions};
 use super::file;
 use super::grants::{self, Surroundings};
@@ -49,6 +50,8 @@ pub struct RouteConfig {
     pub retry: Option<Arc<Retry>>,
     /// Who may use it; none: everybody.
     pub auth: Option<AuthConfig>,
+    /// How responses are kept and used again; none: not at all.
+    pub cache: Option<CacheRules>,
     /// The line of the file where it begins, for messages; it does not count when routes are compared.
     pub line: usize,
 }
@@ -88,6 +91,7 @@ impl PartialEq for RouteConfig {
             policies,
             retry,
             auth,
+            cache,
             line: _,
         } = self;
         *host == other.host
@@ -101,6 +105,7 @@ impl PartialEq for RouteConfig {
             && *policies == other.policies
             && *retry == other.retry
             && *auth == other.auth
+            && *cache == other.cache
     }
 }
 
@@ -150,6 +155,7 @@ fn check(
     let policies = policies::check(written, around.policies, key, report);
     let retry = retry::check(written.retry.as_ref(), &key.field("retry"), report);
     let auth = auth(written, around, &key.field("auth"), report);
+    let cache = cache::of_route(written, around.cache, &key.field("cache"), report);
     Some(RouteConfig {
         host: host.ok()?,
         path: path?,
@@ -162,6 +168,7 @@ fn check(
         policies,
         retry,
         auth,
+        cache,
         line: report.line(key),
     })
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::cache::{self, CacheLimits, CacheRules};
 use super::file;
 pub use super::file::LogFormat;
 use super::key::Key;
@@ -66,6 +67,10 @@ pub struct GatewayConfig {
     pub listener: ListenerConfig,
     /// What routes do that do not say it themselves.
     pub policies: Policies,
+    /// How much the cache holds.
+    pub cache: CacheLimits,
+    /// What `cache = true` means on a route.
+    pub cache_rules: CacheRules,
 }
 
 /// The listener for operators.
@@ -108,6 +113,7 @@ pub struct MessagingConfig {
 pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) -> GatewayConfig {
     let key = Key::root().field("gateway");
     let access_log = written.access_log.as_ref();
+    let (cache, cache_rules) = cache::of_gateway(written.cache.as_ref(), &key.field("cache"), report);
     GatewayConfig {
         listen: units::listen(written.listen.as_deref(), &key.field("listen"), report),
         body_bytes_max: units::size(
@@ -150,6 +156,8 @@ pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) 
         ),
         listener: listener::check(written, folder, &key, report),
         policies: policies::check(written, &Policies::default(), &key, report),
+        cache,
+        cache_rules,
     }
 }
 

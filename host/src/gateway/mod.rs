@@ -6,10 +6,10 @@
 //! it to its rules); `redirect` answers where only https is served; `pipeline` is the path of a request, with
 //! `context` what is known about it; `framing` and `host` check its head; `path`, `condition` and `route` find its
 //! route, `policies` what that asks of a request and does to its response (`rate_limit`, `cors`, `compress`,
-//! `security_headers`), `auth` who may use it; `limits` bounds its body; `files`, `location` or `forward` answers
-//! it (`upgrade` lets another protocol follow), where `split` chooses the service, `rewrite` and `header_rules`
-//! change what it sees, and `forwarded` is what proxies say; `reply` turns a refusal into a response; `access_log`
-//! writes it down.
+//! `security_headers`), `auth` who may use it; `limits` bounds its body; `files`, `location` or `ask`, from the
+//! `cache` or by `forward`, answers it (`upgrade` lets another protocol follow), where `split` chooses the service,
+//! `rewrite` and `header_rules` change what it sees, and `forwarded` is what proxies say; `reply` turns a refusal
+//! into a response; `access_log` writes it down.
 
 mod listen;
 mod entry;
@@ -46,6 +46,8 @@ mod location;
 mod split;
 mod rewrite;
 mod header_rules;
+mod cache;
+mod ask;
 mod forward;
 mod forwarded;
 mod upgrade;
@@ -68,6 +70,7 @@ use tokio_util::sync::CancellationToken;
 use self::access_log::AccessLog;
 use self::admission::Admission;
 use self::auth::Authenticator;
+use self::cache::Cache;
 use self::entry::Entry;
 use self::listen::Role;
 use self::pipeline::Pipeline;
@@ -78,6 +81,7 @@ use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
 pub use self::auth::{ApiKey, ApiKeys, NewKey};
+pub use self::cache::Purge;
 pub use self::certificate::TlsError;
 pub use self::route::RouteError;
 pub use self::route_view::RouteView;
@@ -91,6 +95,8 @@ pub struct Gateway {
     views: ArcSwap<Vec<RouteView>>,
     rate_limiters: RateLimiters,
     authenticator: Arc<Authenticator>,
+    /// None while no route uses it. It outlives the pipelines, so that a reload empties nothing.
+    cache: ArcSwapOption<Cache>,
 }
 
 /// What every connection needs.
@@ -138,6 +144,7 @@ impl Gateway {
             views: ArcSwap::default(),
             rate_limiters: RateLimiters::default(),
             authenticator: Arc::default(),
+            cache: ArcSwapOption::empty(),
         })
     }
 
@@ -158,8 +165,10 @@ impl Gateway {
         routes: &[RouteConfig],
         balancer: &Balancer,
     ) -> Result<(), RouteError> {
+        let parsed = Routes::new(routes, &self.rate_limiters, &self.authenticator)?;
         let pipeline = Pipeline {
-            routes: Routes::new(routes, &self.rate_limiters, &self.authenticator)?,
+            routes: parsed,
+            cache: self.cache_for(config, routes),
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,
             body_timeout: config.body_timeout,
@@ -181,6 +190,11 @@ impl Gateway {
         Ok(())
     }
 
+    /// Throws away kept responses; answers how many.
+    pub fn purge(&self, purge: &Purge) -> usize {
+        self.cache.load().as_ref().map_or(0, |cache| cache.purge(purge))
+    }
+
     /// The routes in use, in the order of gateway.toml.
     pub fn routes(&self) -> Vec<RouteView> {
         self.views.load().to_vec()
@@ -200,6 +214,17 @@ impl Gateway {
         });
         futures::future::join_all(running).await;
         self.shared.access_log.flush().await;
+    }
+}
+
+impl Gateway {
+    /// The cache for these routes: the one in use, unless its limits have changed.
+    fn cache_for(&self, config: &GatewayConfig, routes: &[RouteConfig]) -> Option<Arc<Cache>> {
+        let same = self.cache.load_full().filter(|cache| cache.limits() == config.cache);
+        let is_used = routes.iter().any(|route| route.cache.is_some());
+        let cache = is_used.then(|| same.unwrap_or_else(|| Arc::new(Cache::new(config.cache))));
+        self.cache.store(cache.clone());
+        cache
     }
 }
 

@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::access_log::{AccessLog, Account, AccountedBody};
+use super::cache::Cache;
 use super::condition::Facts;
 use super::connection::Busy;
 use super::context::Context;
@@ -36,6 +37,8 @@ pub struct Pipeline {
     pub routes: Routes,
     /// What stands below.
     pub balancer: Balancer,
+    /// The cache; none while no route uses it.
+    pub cache: Option<Arc<Cache>>,
     /// The longest request body where a route sets none.
     pub body_bytes_max: u64,
     /// How long a request body may come slowly before its pace counts.
@@ -86,8 +89,7 @@ pub fn finish(
 }
 
 impl Pipeline {
-    /// The phases. Each adds to the context or ends the request through `?`. The look-up of a cache has its
-    /// place before `forward`, its store behind it.
+    /// The phases. Each adds to the context or ends the request through `?`.
     ///
     /// What happens to every response of a route, also to a refusal, stands in [`policies::finish`].
     async fn answer(
@@ -126,11 +128,14 @@ impl Pipeline {
         let mut response = match &route.action {
             Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await?,
             Action::Redirect(redirect) => location::answer(redirect, &target)?,
-            Action::Forward(service) => self.forward(service, &route, request, account, fate).await?,
+            Action::Forward(service) => {
+                self.ask(service, &route, found.path(), request, account, fate).await?
+            }
             Action::Split(split) => {
                 let choice = Choice::make(split, request.headers(), account.context.client);
                 account.context.service = Some(choice.service.clone());
-                let mut response = self.forward(choice.service, &route, request, account, fate).await?;
+                let mut response =
+                    self.ask(choice.service, &route, found.path(), request, account, fate).await?;
                 choice.remember(response.headers_mut(), account.context.scheme == "https");
                 response
             }
@@ -139,7 +144,8 @@ impl Pipeline {
         Ok(response)
     }
 
-    async fn forward(
+    /// Asks the service itself.
+    pub(super) async fn forward(
         &self,
         service: &ServiceName,
         route: &Route,

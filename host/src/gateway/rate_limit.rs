@@ -207,6 +207,7 @@ mod tests {
             policies: Policies { rate_limits, ..Policies::default() },
             retry: None,
             auth: None,
+            cache: None,
             line: 1,
         }
     }

@@ -72,6 +72,8 @@ pub enum Refusal {
     NoUpgrade,
     /// The caller may not pass.
     Auth(Denial),
+    /// Nothing is kept for a request that wants nothing else.
+    NotCached,
     /// The service did not answer.
     Call(CallError),
 }
@@ -148,6 +150,7 @@ impl Refusal {
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::NoUpgrade => (StatusCode::NOT_IMPLEMENTED, "no-upgrade", "Protocol not available"),
             Self::Auth(denial) => denial.outline(),
+            Self::NotCached => (StatusCode::GATEWAY_TIMEOUT, "not-cached", "Not cached"),
             Self::Call(error) => call_outline(error),
         }
     }
@@ -177,6 +180,7 @@ impl Refusal {
             Self::Starting => "the gateway has just started",
             Self::NoUpgrade => "there are no WebSockets at this path",
             Self::Auth(denial) => denial.detail(),
+            Self::NotCached => "no kept response answers this, and the request wants no other",
             Self::Call(error) => call_detail(error),
         };
         fixed.to_owned()

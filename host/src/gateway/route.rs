@@ -16,6 +16,7 @@ use std::time::Duration;
 use http::{HeaderValue, Method};
 
 use super::auth::{Auth, Authenticator};
+use super::cache::RouteCache;
 use super::condition::Facts;
 use super::files::Files;
 use super::host;
@@ -76,6 +77,8 @@ pub struct Route {
     pub retry: Option<Arc<Retry>>,
     /// Who may use it; none: everybody.
     pub auth: Option<Auth>,
+    /// How it uses the cache; none: not at all.
+    pub cache: Option<Arc<RouteCache>>,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -107,6 +110,11 @@ impl Found<'_> {
     /// What `{*rest}` matched, in normal form; empty when the pattern has no rest.
     pub fn rest(&self) -> &str {
         &self.path[self.rest_start..]
+    }
+
+    /// The path in normal form.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Whether the path ends with a slash.
@@ -144,6 +152,7 @@ impl Routes {
                 policies: Policies::new(config, limiters),
                 retry: config.retry.clone(),
                 auth: config.auth.as_ref().map(|rules| Auth::new(rules, authenticator)),
+                cache: RouteCache::new(config),
                 line: config.line,
             };
             all.table(config.host.as_deref()).insert(Arc::new(route))?;

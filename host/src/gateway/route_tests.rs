@@ -26,6 +26,7 @@ fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
                 policies: Policies::default(),
                 retry: None,
                 auth: None,
+                cache: None,
                 line: index + 1,
             }
         })

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::config::{ListenerConfig, Policies, Target};
+use crate::config::{CacheLimits, CacheRules, ListenerConfig, Policies, Target};
 use crate::registry::Registry;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
@@ -40,6 +40,8 @@ fn config() -> GatewayConfig {
         write_timeout: PATIENCE,
         listener: ListenerConfig::default(),
         policies: Policies::default(),
+        cache: CacheLimits { size_bytes: 1 << 20, entry_bytes: 1 << 20 },
+        cache_rules: CacheRules::default(),
     }
 }
 
@@ -71,6 +73,7 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
         policies: Policies::default(),
         retry: None,
         auth: None,
+        cache: None,
         line: 1,
     });
     gateway.set_routes(&config, &routes, &balancer).unwrap();

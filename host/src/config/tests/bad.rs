@@ -227,6 +227,15 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nauth = { ways = [\"tokn\"] }\n[services.a]", "8:18", "routes[0].auth.ways[0]", "did you mean `token`?"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nauth = { ways = [] }\n[services.a]", "8:17", "routes[0].auth.ways", "name a way"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nauth = { claims = { tenant = [] } }\n[services.a]", "8:30", "routes[0].auth.claims.tenant", "name a value"),
+    // Caches.
+    ("[[routes]]\npath = \"/\"\nservice = \"a\"\ncache = 1\n[services.a]", "8:9", "routes[0].cache", "write true or false, or write a table"),
+    ("[[routes]]\npath = \"/\"\nservice = \"a\"\ncache = { size = \"1MiB\" }\n[services.a]", "8:11", "routes[0].cache.size", "the keys here are"),
+    ("[[routes]]\npath = \"/\"\nservice = \"a\"\ncache = { default-time = \"1\" }\n[services.a]", "8:26", "routes[0].cache.default-time", "write a duration with its unit"),
+    ("[[routes]]\npath = \"/\"\nservice = \"a\"\ncache = { key-headers = [\"a b\"] }\n[services.a]", "8:26", "routes[0].cache.key-headers[0]", "write the name of a header"),
+    ("[[routes]]\npath = \"/{*r}\"\nfiles = \"site\"\ncache = true", "8:9", "routes[0].cache", "files are read from the disk anyway"),
+    ("[gateway.cache]\nsize = \"1KiB\"\n[services.a]", "6:8", "gateway.cache.size", "from \"64KiB\""),
+    ("[gateway.cache]\nentry = \"2GiB\"\n[services.a]", "6:9", "gateway.cache.entry", "to \"1GiB\""),
+    ("[gateway.cache]\nsize = \"1MiB\"\nentry = \"2MiB\"\n[services.a]", "7:9", "gateway.cache.entry", "let `entry` be at most `size`"),
     // The file as a whole.
     ("", "1:1", "", "add a service as `[services.NAME]`"),
     ("[storage]\npath = \"order.wasm\"\n[services.a]", "6:8", "storage.path", "this is a file"),

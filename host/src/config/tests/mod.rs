@@ -70,6 +70,10 @@ client-ca = "clients.pem"
 client-certificates = "optional"
 redirect = "127.0.0.1:8081"
 redirect-port = 443
+[gateway.cache]
+size = "256MiB"
+entry = "1MiB"
+default-time = "30s"
 [admin]
 listen = "127.0.0.1:9090"
 [storage]
@@ -121,6 +125,7 @@ body = "64KiB"
 rate-limit = [{ requests = 100, per = "1s", burst = 200, by = "subject" }, { requests = 1000, per = "1h" }]
 cors = { origins = ["https://app.example.com"], methods = ["GET"], credentials = true, max-age = "1h" }
 auth = { scopes = ["orders"], roles = ["clerk", "admin"], claims = { tenant = ["a", "b"], region = "eu" }, issuers = ["main"], ways = ["token"] }
+cache = { key-headers = ["X-Tenant"], stale-while-revalidate = "10s", stale-if-error = "1h", default-time = "0s" }
 
 [[routes]]
 path = "/{*rest}"
@@ -151,6 +156,8 @@ fn a_full_example_is_read_as_it_is_written() {
             listener: listener(&folder),
             body_timeout: Duration::from_secs(3),
             policies: Policies { security_headers: true, ..Policies::default() },
+            cache: CacheLimits { size_bytes: 256 << 20, entry_bytes: 1 << 20 },
+            cache_rules: CacheRules { default_time: Duration::from_secs(30), ..CacheRules::default() },
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
@@ -172,6 +179,11 @@ fn a_full_example_is_read_as_it_is_written() {
     assert_eq!(orders.host.as_deref(), Some("shop.example.com"));
     assert_eq!(orders.methods, [http::Method::GET, http::Method::POST]);
     assert_eq!((orders.time, orders.body_bytes_max), (Some(Duration::from_secs(2)), Some(64 << 10)));
+    let rules = orders.cache.as_ref().unwrap();
+    assert_eq!(rules.key_headers, [http::HeaderName::from_static("x-tenant")]);
+    assert_eq!(rules.stale_while_revalidate, Duration::from_secs(10));
+    assert_eq!((rules.stale_if_error, rules.default_time), (Duration::from_secs(3600), Duration::ZERO));
+    assert_eq!(files.cache, None);
     assert_eq!(FULL.lines().nth(orders.line - 1), Some("[[routes]]"));
 }
 
@@ -309,6 +321,15 @@ fn what_is_absent_has_the_defaults_of_the_design() {
     assert_eq!(service.instances, Instances { min: 0, max: 32, reuse: None });
     assert_eq!((service.limits.memory, service.limits.service_memory), (64 << 20, 512 << 20));
     assert_eq!(service.grants, Grants::default());
+}
+
+#[test]
+fn a_cache_is_switched_on_with_the_rules_of_the_gateway() {
+    let text = FULL.replace("files = \"site\"", "service = \"stock\"\ncache = true");
+    let config = Folder::new().parse(&text).unwrap();
+    assert_eq!(config.routes[1].cache, Some(config.gateway.cache_rules.clone()));
+    let text = text.replace("cache = true", "cache = false");
+    assert_eq!(Folder::new().parse(&text).unwrap().routes[1].cache, None);
 }
 
 #[test]

@@ -29,6 +29,8 @@ fn routes() -> Router {
         .get("/{prefix}/slow", plain::slow)
         .get("/{prefix}/print", plain::print)
         .get("/{prefix}/counter", plain::counter)
+        .get("/{prefix}/say", plain::say)
+        .post("/{prefix}/say", plain::say)
         .get("/{prefix}/trap", failing::trap)
         .get("/{prefix}/loop", failing::spin)
         .get("/{prefix}/loop-host", failing::spin_in_the_host)

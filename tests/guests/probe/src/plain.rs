@@ -9,6 +9,9 @@ use serde_json::json;
 /// How often this instance was asked for it; another instance begins again.
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
+/// How often this instance was asked to say something.
+static SAID: AtomicU32 = AtomicU32::new(0);
+
 /// Who answers.
 pub fn ok(_: &Request) -> Result<Response> {
     let me = discovery::who_am_i();
@@ -50,4 +53,16 @@ pub fn print(request: &Request) -> Result<Response> {
 /// Counts.
 pub fn counter(_: &Request) -> Result<Response> {
     Response::ok(&(COUNTER.fetch_add(1, Ordering::Relaxed) + 1))
+}
+
+/// Says what it is told to: `status`, `body`, and each `header` as `name:value`; `x-count` tells how often it was
+/// asked.
+pub fn say(request: &Request) -> Result<Response> {
+    let count = SAID.fetch_add(1, Ordering::Relaxed) + 1;
+    let status = request.query_as("status")?.unwrap_or(200);
+    let response = Response::text(status, request.query("body").unwrap_or("said"));
+    let fields = request.queries("header").filter_map(|field| field.split_once(':'));
+    Ok(fields.fold(response.header("x-count", &count.to_string()), |response, (name, value)| {
+        response.header(name, value)
+    }))
 }

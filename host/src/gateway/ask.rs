@@ -1,0 +1,91 @@
+//! Asks a service through the cache: what is kept answers, what is not is fetched and kept.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HOST;
+use http_body_util::BodyExt;
+
+use super::access_log::Account;
+use super::cache::{Asked, Cache, Lookup, Plan};
+use super::context::Context;
+use super::forward;
+use super::limits::BodyFate;
+use super::pipeline::Pipeline;
+use super::reply::Refusal;
+use super::route::Route;
+use crate::body::{Request, Response};
+use crate::names::ServiceName;
+
+/// How long a fetch may take whose client has been answered already.
+const BEHIND_TIME_MAX: Duration = Duration::from_secs(60);
+
+impl Pipeline {
+    /// Has a request answered by the cache or the service. `path` is its path in normal form.
+    pub(super) async fn ask(
+        &self,
+        service: &ServiceName,
+        route: &Arc<Route>,
+        path: &str,
+        mut request: Request,
+        account: &mut Account,
+        fate: &Option<Arc<BodyFate>>,
+    ) -> Result<Response, Refusal> {
+        let Some(cache) = &self.cache else {
+            return self.forward(service, route, request, account, fate).await;
+        };
+        if !request.method().is_safe() {
+            // Whatever route it came by: others may keep what it changes.
+            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+            let host = host.unwrap_or_default().to_owned();
+            let query = request.uri().query().map(str::to_owned);
+            let response = self.forward(service, route, request, account, fate).await?;
+            cache.invalidate(account.context.scheme, &host, path, query.as_deref(), &response);
+            return Ok(response);
+        }
+        let Some(used) = &route.cache else {
+            return self.forward(service, route, request, account, fate).await;
+        };
+        let is_identified = account.context.identity.is_some();
+        let asked = Asked { route: used, service, scheme: account.context.scheme, path, is_identified };
+        match cache.look_up(asked, &mut request).await? {
+            Lookup::Answer(response) => Ok(response),
+            Lookup::Stale(response, behind) => {
+                let (request, plan) = *behind;
+                self.fetch_behind(cache, service, route, request, plan, &account.context);
+                Ok(response)
+            }
+            Lookup::Fetch(plan) => {
+                let answer = self.forward(service, route, request, account, fate).await;
+                cache.keep(plan, answer)
+            }
+        }
+    }
+
+    /// Fetches what has answered stale, in a task of its own.
+    fn fetch_behind(
+        &self,
+        cache: &Arc<Cache>,
+        service: &ServiceName,
+        route: &Arc<Route>,
+        request: Request,
+        plan: Plan,
+        answered: &Context,
+    ) {
+        let mut context = Context::begin(&request, &answered.peer);
+        context.identity = answered.identity.clone();
+        context.service = answered.service.clone();
+        let (balancer, cache) = (self.balancer.clone(), cache.clone());
+        let (service, route) = (service.clone(), route.clone());
+        let fetch = async move {
+            let answer = forward::send(&balancer, &service, &route, request, &context).await;
+            let Ok(response) = cache.keep(plan, answer.map(|answer| answer.response)) else {
+                return;
+            };
+            // A body that nobody reads would not be fetched to its end.
+            let mut body = response.into_body();
+            while let Some(Ok(_)) = body.frame().await {}
+        };
+        tokio::spawn(tokio::time::timeout(BEHIND_TIME_MAX, fetch));
+    }
+}
