@@ -295,7 +295,7 @@ fn authorities(
                 Err(error) => format!("replace the certificate that cannot be used: {error}"),
             }
         }
-        Err(error) => format!("name a PEM file with certificates: {error:?}"),
+        Err(error) => format!("name a PEM file with certificates: {error}"),
     };
     if !report.refused_within(key) {
         report.refuse(key, remedy);

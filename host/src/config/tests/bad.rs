@@ -82,7 +82,7 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[services.a]\nupstreams = [\"http://a\", { url = \"http://a\" }]", "6:34", "services.a.upstreams[1].url", "twice"),
     ("[services.a]\nupstreams = [\"http://a\"]\nbalance = \"hash\"", "7:11", "services.a.balance", "write round-robin, least-requests"),
     ("[services.a]\nupstreams = [\"http://a\"]\nbalance = \"hash:cookie:a b\"", "7:11", "services.a.balance", "hash:cookie:NAME"),
-    ("[services.a]\nbalance = \"random\"", "6:1", "services.a.balance", "found `balance` without `upstreams`"),
+    ("[services.a]\nbalance = \"random\"", "6:11", "services.a.balance", "found `balance` without `upstreams`"),
     ("[services.a]\nupstreams = [\"http://a\"]\nhttp = 2", "7:8", "services.a.http", "the values here are 1.1, 2"),
     ("[services.a]\nupstreams = [\"http://a\"]\nhost = \"kep\"", "7:8", "services.a.host", "did you mean `keep`?"),
     ("[services.a]\nupstreams = [\"http://a\"]\nhost = \"keep\"\nhttp = \"2\"", "7:8", "services.a.host", "over HTTP/2 the host is that of the address"),
