@@ -1,15 +1,14 @@
 //! The cache as clients and services see it.
 
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
 use reqwest::{Method, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
+use crate::support::counting_origin::CountingOrigin;
 use crate::support::host::Host;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
@@ -17,94 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the origin takes where requests shall meet on their way; every assertion holds without it too.
 const DELAY: Duration = Duration::from_millis(300);
-
-/// Makes the response to a request; the number tells how many came before it.
-type Script = dyn Fn(&http::Request<()>, usize) -> http::Response<String> + Send + Sync;
-
-/// An external service that counts what it is asked.
-struct Origin {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<http::Request<()>>>>,
-    server: JoinHandle<()>,
-}
-
-impl Origin {
-    async fn start(
-        script: impl Fn(&http::Request<()>, usize) -> http::Response<String> + Send + Sync + 'static,
-    ) -> Self {
-        Self::start_slow(Duration::ZERO, script).await
-    }
-
-    async fn start_slow(
-        delay: Duration,
-        script: impl Fn(&http::Request<()>, usize) -> http::Response<String> + Send + Sync + 'static,
-    ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let asked: Arc<Mutex<Vec<http::Request<()>>>> = Arc::default();
-        let (seen, script): (_, Arc<Script>) = (asked.clone(), Arc::new(script));
-        let server = tokio::spawn(async move {
-            let mut connections = JoinSet::new();
-            loop {
-                let stream = hyper_util::rt::TokioIo::new(listener.accept().await.unwrap().0);
-                let (seen, script) = (seen.clone(), script.clone());
-                let service =
-                    hyper::service::service_fn(move |request: http::Request<hyper::body::Incoming>| {
-                        let (seen, script) = (seen.clone(), script.clone());
-                        async move {
-                            let (head, body) = request.into_parts();
-                            body.collect().await?;
-                            let request = http::Request::from_parts(head, ());
-                            let before = {
-                                let mut seen = seen.lock().unwrap();
-                                seen.push(request.clone());
-                                seen.len() - 1
-                            };
-                            tokio::time::sleep(delay).await;
-                            let response =
-                                script(&request, before).map(|body| Full::new(bytes::Bytes::from(body)));
-                            Ok::<_, hyper::Error>(response)
-                        }
-                    });
-                let builder = hyper::server::conn::http1::Builder::new();
-                connections.spawn(builder.serve_connection(stream, service));
-            }
-        });
-        Self { address, asked, server }
-    }
-
-    fn count(&self) -> usize {
-        self.asked.lock().unwrap().len()
-    }
-
-    /// Waits until it was asked so often.
-    async fn asked(&self, count: usize) {
-        let deadline = Instant::now() + PATIENCE;
-        while self.count() < count {
-            assert!(Instant::now() < deadline, "asked {} times, not {count}", self.count());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    }
-
-    /// A field of the last request.
-    fn last(&self, name: &str) -> Option<String> {
-        let asked = self.asked.lock().unwrap();
-        asked.last()?.headers().get(name).map(|value| value.to_str().unwrap().to_owned())
-    }
-
-    /// A host in front of it, with this value of `cache` on its route.
-    async fn behind(&self, cache: &str) -> Host {
-        Host::start(&self.config(cache)).await
-    }
-
-    fn config(&self, cache: &str) -> String {
-        format!(
-            "[services.shop]\nupstreams = [\"http://{}\"]\n[[routes]]\npath = \"/plain/{{*rest}}\"\nservice = \"shop\"\n\
-             [[routes]]\npath = \"/{{*rest}}\"\nservice = \"shop\"\ncache = {cache}\n",
-            self.address
-        )
-    }
-}
 
 fn response(fields: &[(&str, &str)], body: impl Into<String>) -> http::Response<String> {
     let response = fields
@@ -144,9 +55,10 @@ async fn until_hit(host: &Host, path: &str, fields: &[(&str, &str)]) -> Response
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_response_answers_in_the_place_of_the_service() {
-    let origin =
-        Origin::start(|_, _| response(&[("cache-control", "max-age=600"), ("etag", "\"a\"")], "0123456789"))
-            .await;
+    let origin = CountingOrigin::start(|_, _| {
+        response(&[("cache-control", "max-age=600"), ("etag", "\"a\"")], "0123456789")
+    })
+    .await;
     let host = origin.behind("true").await;
     let first = get(&host, "/x", &[]).await;
     assert_eq!(status(&first), "hostel; fwd=uri-miss; stored");
@@ -181,7 +93,7 @@ async fn a_fresh_response_answers_in_the_place_of_the_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_response_is_validated_and_used_again() {
-    let origin = Origin::start(|request, _| {
+    let origin = CountingOrigin::start(|request, _| {
         let fields = [("cache-control", "max-age=60"), ("age", "100"), ("etag", "\"a\""), ("x-made", "1")];
         match request.headers().get("if-none-match").is_some_and(|tag| tag == "\"a\"") {
             true => {
@@ -215,7 +127,7 @@ async fn a_stale_response_is_validated_and_used_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_response_may_answer_while_a_new_one_is_fetched() {
-    let origin = Origin::start(|_, before| {
+    let origin = CountingOrigin::start(|_, before| {
         let control = [("cache-control", "max-age=60, stale-while-revalidate=6000")];
         match before {
             0 => response(&[control[0], ("age", "100")], "old"),
@@ -236,7 +148,7 @@ async fn a_stale_response_may_answer_while_a_new_one_is_fetched() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stale_response_hides_errors_where_that_is_allowed() {
-    let origin = Origin::start(|request, _| {
+    let origin = CountingOrigin::start(|request, _| {
         if request.headers().contains_key("x-fail") {
             let mut failed = response(&[], "");
             *failed.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
@@ -266,7 +178,7 @@ async fn a_stale_response_hides_errors_where_that_is_allowed() {
     assert_eq!(status(&hidden), "hostel; fwd=stale; fwd-status=503; detail=stale-if-error");
     assert_eq!(hidden.text().await.unwrap(), "good");
     assert_eq!(get(&host, "/strict", &[("x-fail", "1")]).await.status(), 503);
-    origin.server.abort();
+    origin.stop();
     let gone = get(&host, "/x", &[]).await;
     assert_eq!(gone.status(), 200, "{}", status(&gone));
     assert_eq!(get(&host, "/strict", &[]).await.status(), 502);
@@ -275,7 +187,7 @@ async fn a_stale_response_hides_errors_where_that_is_allowed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_makes_its_url_and_those_that_it_names_outdated() {
-    let origin = Origin::start(|request, before| match *request.method() {
+    let origin = CountingOrigin::start(|request, before| match *request.method() {
         Method::GET => response(&[("cache-control", "max-age=600")], before.to_string()),
         _ if request.uri().path() == "/fails" => {
             let mut answer = response(&[], "");
@@ -305,9 +217,10 @@ async fn a_change_makes_its_url_and_those_that_it_names_outdated() {
 async fn two_hundred_misses_at_once_ask_the_service_once() {
     let body = "x".repeat(100_000);
     let expected = body.clone();
-    let origin =
-        Origin::start_slow(DELAY, move |_, _| response(&[("cache-control", "max-age=600")], body.clone()))
-            .await;
+    let origin = CountingOrigin::start_slow(DELAY, move |_, _| {
+        response(&[("cache-control", "max-age=600")], body.clone())
+    })
+    .await;
     let host = Arc::new(origin.behind("true").await);
     let mut requests = JoinSet::new();
     for _ in 0..200 {
@@ -322,7 +235,7 @@ async fn two_hundred_misses_at_once_ask_the_service_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_for_others_is_asked_for_by_everyone() {
-    let origin = Origin::start_slow(DELAY, |_, before| {
+    let origin = CountingOrigin::start_slow(DELAY, |_, before| {
         response(&[("cache-control", "private, max-age=600")], before.to_string())
     })
     .await;
@@ -341,7 +254,7 @@ async fn what_is_not_for_others_is_asked_for_by_everyone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_leaves_hands_over() {
     let origin =
-        Origin::start_slow(DELAY, |_, _| response(&[("cache-control", "max-age=600")], "body")).await;
+        CountingOrigin::start_slow(DELAY, |_, _| response(&[("cache-control", "max-age=600")], "body")).await;
     let host = origin.behind("true").await;
     let mut leader = TcpStream::connect(host.gateway_address()).await.unwrap();
     let address = host.gateway_address().to_string();
@@ -361,7 +274,8 @@ async fn a_leader_that_leaves_hands_over() {
 async fn a_slow_client_holds_up_nobody_else() {
     let body = "x".repeat(3 << 20);
     let length = body.len();
-    let origin = Origin::start(move |_, _| response(&[("cache-control", "max-age=600")], body.clone())).await;
+    let origin =
+        CountingOrigin::start(move |_, _| response(&[("cache-control", "max-age=600")], body.clone())).await;
     let host = origin.behind("true").await;
     let mut slow = TcpStream::connect(host.gateway_address()).await.unwrap();
     let address = host.gateway_address().to_string();
@@ -376,7 +290,8 @@ async fn a_slow_client_holds_up_nobody_else() {
 async fn a_body_that_is_too_long_passes_through() {
     let body = "x".repeat(9 << 20);
     let length = body.len();
-    let origin = Origin::start(move |_, _| response(&[("cache-control", "max-age=600")], body.clone())).await;
+    let origin =
+        CountingOrigin::start(move |_, _| response(&[("cache-control", "max-age=600")], body.clone())).await;
     let host = origin.behind("true").await;
     for count in 1..=2 {
         let answer = get(&host, "/x", &[]).await;
@@ -387,7 +302,7 @@ async fn a_body_that_is_too_long_passes_through() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_the_response_of_another_language_host_or_user() {
-    let origin = Origin::start(|request, _| {
+    let origin = CountingOrigin::start(|request, _| {
         let text =
             |name: &str| request.headers().get(name).map_or("-", |value| value.to_str().unwrap()).to_owned();
         let who =
@@ -428,7 +343,7 @@ async fn nobody_gets_the_response_of_another_language_host_or_user() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_may_want_only_what_is_kept() {
-    let origin = Origin::start(|_, _| response(&[("cache-control", "max-age=600")], "body")).await;
+    let origin = CountingOrigin::start(|_, _| response(&[("cache-control", "max-age=600")], "body")).await;
     let host = origin.behind("true").await;
     let wish = [("cache-control", "only-if-cached")];
     let refused = get(&host, "/x", &wish).await;
@@ -441,7 +356,7 @@ async fn a_client_may_want_only_what_is_kept() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn operators_throw_away_what_is_kept_and_a_reload_does_not() {
-    let origin = Origin::start(|request, _| {
+    let origin = CountingOrigin::start(|request, _| {
         response(&[("cache-control", "max-age=600"), ("surrogate-key", "all")], request.uri().path())
     })
     .await;

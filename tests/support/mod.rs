@@ -11,3 +11,4 @@ pub mod shop;
 pub mod upstream;
 pub mod version;
 pub mod origin;
+pub mod counting_origin;
