@@ -204,6 +204,33 @@ async fn services_learn_that_the_client_came_through_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_holder_of_a_client_certificate_is_known_to_the_service() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let (address, _server) = external().await;
+    let asked = "client-ca = \"clients.pem\"\nclient-certificates = \"optional\"\n";
+    let echo = format!("[services.echo]\nupstreams = [\"http://{address}\"]\n");
+    let auth = "auth = { ways = [\"certificate\"], claims = { names = \"ada.test\" } }\n";
+    let route = format!("[[routes]]\npath = \"/{{*rest}}\"\nservice = \"echo\"\n{auth}");
+    let mut host = Host::prepare(&format!("{CERTIFICATES}{asked}{echo}{route}"));
+    write_files(&host, &servers);
+    fs::write(host.path("clients.pem"), clients.pem()).unwrap();
+    clients.write(host.folder(), "ada", "ada, of the shop", &["ada.test"]);
+    clients.write(host.folder(), "bob", "bob, of the shop", &["bob.test"]);
+    host.launch().await;
+    let claimed = ["--header", "hostel-subject: eve"];
+    let ask = async |shown: &[&str]| {
+        let body = curl(&host, "shop.test", "/", &[&claimed, shown].concat()).await;
+        serde_json::from_str::<Value>(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+    };
+    let seen = ask(&["--cert", "ada.pem", "--key", "ada.key"]).await;
+    assert_eq!(seen["headers"]["hostel-subject"], "CN=ada\\, of the shop", "{seen}");
+    let other = ask(&["--cert", "bob.pem", "--key", "bob.key"]).await;
+    assert_eq!(other["status"], 403, "{other}");
+    let nobody = ask(&[]).await;
+    assert_eq!(nobody["status"], 403, "{nobody}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_clear_text_listener_redirects() {
     let authority = Authority::new("tests");
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
