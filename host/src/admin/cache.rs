@@ -24,8 +24,8 @@ pub async fn purge(
     State(control): State<Arc<Control>>,
     Json(purge): Json<Purge>,
 ) -> Result<Json<Purged>, Problem> {
-    if purge.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
-        return Err(Problem::new(422, "a path begins with `/`; end it with `*` for all below it"));
+    if let Some(fault) = purge.fault() {
+        return Err(Problem::new(422, fault));
     }
     Ok(Json(Purged { responses: control.gateway.purge(&purge) }))
 }

@@ -14,11 +14,11 @@ use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncWriteExt, BufWriter};
 use tokio::sync::{mpsc, oneshot};
 
-use super::connection::Busy;
 use super::context::Context;
 use super::forward;
+use super::forward::upgrade::Tunnel;
 use super::limits::BodyFate;
-use super::upgrade::Tunnel;
+use super::listener::connection::Busy;
 use crate::body::{Body, BodyError, Response};
 use crate::names::{ServiceName, VersionNumber};
 use crate::telemetry::metrics::Metrics;

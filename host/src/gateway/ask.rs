@@ -13,7 +13,7 @@ use super::forward;
 use super::limits::BodyFate;
 use super::pipeline::Pipeline;
 use super::reply::Refusal;
-use super::route::Route;
+use super::routing::Route;
 use crate::body::{Request, Response};
 use crate::names::ServiceName;
 

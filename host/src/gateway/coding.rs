@@ -1,5 +1,7 @@
 //! Content codings: which one a client takes (RFC 9110, 12.5.3).
 
+use std::cmp::Reverse;
+
 use http::{HeaderMap, HeaderValue, header};
 
 /// A coding in which responses are compressed.
@@ -22,13 +24,54 @@ pub struct Choice {
     pub insists: bool,
 }
 
-/// What the gateway prefers among what a client rates the same: the smallest result first.
-const PREFERENCE: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+/// All codings, the smallest result first: what is preferred among those that a client rates the same.
+pub const CODINGS: [Coding; 3] = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+
+/// What a client says of codings.
+#[derive(Debug, Clone, Copy)]
+pub struct Accepted {
+    /// The best first.
+    ranked: [(Quality, Coding); CODINGS.len()],
+    /// How it rates the plain form; none when it does not say.
+    plain: Option<Quality>,
+}
 
 /// A quality in thousandths, as finely as it can be written.
 type Quality = u16;
 
 const QUALITY_MAX: Quality = 1000;
+
+impl Accepted {
+    /// Reads Accept-Encoding.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let fields = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
+        let entries: Vec<(&str, Quality)> =
+            fields.flat_map(|field| field.split(',')).filter_map(entry).collect();
+        let rated = |is: &dyn Fn(&str) -> bool| {
+            entries.iter().find(|(name, _)| is(name)).map(|(_, quality)| *quality)
+        };
+        let any = rated(&|name| name == "*");
+        let quality = |coding: Coding| rated(&|name| coding.is(name)).or(any).unwrap_or(0);
+        let mut ranked = CODINGS.map(|coding| (quality(coding), coding));
+        ranked.sort_by_key(|(quality, _)| Reverse(*quality));
+        // Plain is taken unless it is refused, but only a client that names it can want it more than a coding.
+        let plain =
+            rated(&|name| name.eq_ignore_ascii_case("identity")).or(any.filter(|quality| *quality == 0));
+        Self { ranked, plain }
+    }
+
+    /// The codings that the client takes at least as gladly as the plain form, the best first.
+    pub fn codings(&self) -> impl Iterator<Item = Coding> + use<> {
+        let plain = self.plain.unwrap_or(0);
+        let wanted = move |(quality, _): &(Quality, Coding)| *quality > 0 && *quality >= plain;
+        self.ranked.into_iter().filter(wanted).map(|(_, coding)| coding)
+    }
+
+    /// The best coding; none when the client takes none or rates the plain response higher.
+    pub fn choice(&self) -> Option<Choice> {
+        self.codings().next().map(|coding| Choice { coding, insists: self.plain == Some(0) })
+    }
+}
 
 impl Coding {
     /// The name in Content-Encoding.
@@ -40,6 +83,15 @@ impl Coding {
         })
     }
 
+    /// What the name of a file in this coding has at its end.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstd => "zst",
+            Self::Gzip => "gz",
+        }
+    }
+
     fn is(self, name: &str) -> bool {
         match self {
             Self::Brotli => name.eq_ignore_ascii_case("br"),
@@ -47,21 +99,6 @@ impl Coding {
             Self::Gzip => name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip"),
         }
     }
-}
-
-/// The coding for a client; none when it takes none or rates the plain response higher.
-pub fn negotiate(headers: &HeaderMap) -> Option<Choice> {
-    let fields = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|field| field.to_str().ok());
-    let entries: Vec<(&str, Quality)> = fields.flat_map(|field| field.split(',')).filter_map(entry).collect();
-    let rated =
-        |is: &dyn Fn(&str) -> bool| entries.iter().find(|(name, _)| is(name)).map(|(_, quality)| *quality);
-    let any = rated(&|name| name == "*");
-    let quality = |coding: Coding| rated(&|name| coding.is(name)).or(any).unwrap_or(0);
-    // Plain is taken unless it is refused, but only a client that names it can want it more than a coding.
-    let plain = rated(&|name| name.eq_ignore_ascii_case("identity")).or(any.filter(|quality| *quality == 0));
-    let best = PREFERENCE.into_iter().rev().max_by_key(|coding| quality(*coding))?;
-    let is_wanted = quality(best) > 0 && quality(best) >= plain.unwrap_or(0);
-    is_wanted.then_some(Choice { coding: best, insists: plain == Some(0) })
 }
 
 /// A coding and its quality; none for what is none.
@@ -95,7 +132,7 @@ mod tests {
         let check = |accept: &str, expected: Option<Coding>| {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
-            assert_eq!(negotiate(&headers).map(|choice| choice.coding), expected, "{accept}");
+            assert_eq!(Accepted::of(&headers).choice().map(|choice| choice.coding), expected, "{accept}");
         };
         check("gzip, deflate, br, zstd", Some(Brotli));
         check("deflate, gzip, zstd", Some(Zstd));
@@ -121,7 +158,27 @@ mod tests {
         {
             check(broken, None);
         }
-        assert_eq!(negotiate(&HeaderMap::new()), None);
+        assert_eq!(Accepted::of(&HeaderMap::new()).choice(), None);
+    }
+
+    #[test]
+    fn all_that_a_client_takes_is_ranked() {
+        use Coding::{Brotli, Gzip, Zstd};
+        let check = |fields: &[&'static str], expected: &[Coding]| {
+            let mut headers = HeaderMap::new();
+            for field in fields {
+                headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static(field));
+            }
+            assert_eq!(Accepted::of(&headers).codings().collect::<Vec<_>>(), expected, "{fields:?}");
+        };
+        check(&["gzip, deflate, br, zstd"], &[Brotli, Zstd, Gzip]);
+        check(&["gzip", "BR"], &[Brotli, Gzip]);
+        check(&["gzip;q=1.0, br;q=0.5"], &[Gzip, Brotli]);
+        check(&["br ; q=0.5 , gzip;q=0.501"], &[Gzip, Brotli]);
+        check(&["*;q=0.1, br;q=0"], &[Zstd, Gzip]);
+        check(&["gzip;q=0.5, identity"], &[]);
+        check(&["gzip;q=NaN"], &[]);
+        check(&["identity;q=0, gzip"], &[Gzip]);
     }
 
     #[test]
@@ -134,7 +191,11 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(accept));
-            assert_eq!(negotiate(&headers), Some(Choice { coding: Coding::Gzip, insists }), "{accept}");
+            assert_eq!(
+                Accepted::of(&headers).choice(),
+                Some(Choice { coding: Coding::Gzip, insists }),
+                "{accept}"
+            );
         }
     }
 
@@ -143,6 +204,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip;q=0.5"));
         headers.append(header::ACCEPT_ENCODING, HeaderValue::from_static("br;q=0.4"));
-        assert_eq!(negotiate(&headers).map(|choice| choice.coding), Some(Coding::Gzip));
+        assert_eq!(Accepted::of(&headers).choice().map(|choice| choice.coding), Some(Coding::Gzip));
     }
 }

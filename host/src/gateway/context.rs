@@ -7,12 +7,12 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 use tokio::time::Instant;
 
 use super::auth::Identity;
-use super::client_certificate::ClientCertificate;
-use super::forwarded;
-use super::peer::Peer;
+use super::forward::forwarded;
+use super::listener::client_certificate::ClientCertificate;
+use super::listener::peer::Peer;
 use super::policies::Remembered;
 use super::reply;
-use super::route::Route;
+use super::routing::Route;
 use crate::names::{RequestId, ServiceName, VersionNumber};
 use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 

@@ -5,8 +5,8 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Uri, Version, header};
 
-use super::host;
 use super::reply::Refusal;
+use super::routing::host;
 
 /// The longest request line, with method and version (RFC 9112, 3, asks for at least 8,000 bytes).
 pub const REQUEST_LINE_BYTES_MAX: usize = 8 * 1024;

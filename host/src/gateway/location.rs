@@ -2,8 +2,8 @@
 
 use http::{HeaderValue, Uri, header};
 
-use super::path;
 use super::reply::Refusal;
+use super::routing::path;
 use crate::body::{self, Response};
 use crate::config::RedirectConfig;
 

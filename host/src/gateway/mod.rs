@@ -1,56 +1,25 @@
 //! The gateway: listens for clients, finds the route of each request, and has it answered.
 //!
-//! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. Files in reading order:
-//! `listen` accepts connections (`entry` is what they meet; `admission` counts them; `proxy_protocol` and `tls`,
-//! with `certificate` and `client_certificate`, tell the `peer`; `connection` is what lies below HTTP, `wire` holds
-//! it to its rules); `redirect` answers where only https is served; `pipeline` is the path of a request, with
-//! `context` what is known about it; `framing` and `host` check its head; `path`, `condition` and `route` find its
-//! route, `policies` what that asks of a request and does to its response (`rate_limit`, `cors`, `compress`,
-//! `security_headers`), `auth` who may use it; `limits` bounds its body; `files`, `location` or `ask`, from the
-//! `cache` or by `forward`, answers it (`upgrade` lets another protocol follow), where `split` chooses the service,
-//! `rewrite` and `header_rules` change what it sees, and `forwarded` is what proxies say; `reply` turns a refusal
-//! into a response; `access_log` writes it down.
+//! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. In reading order: `listener` accepts
+//! connections and reads requests strictly; `pipeline` is the path of a request, with `context` what is known about
+//! it; `framing` checks its head; `routing` finds its route, `auth` who may use it, `policies` what that asks of a
+//! request and does to its response; `limits` bounds its body; `coding` is how content can be packed; `location`, `files` or `ask`, from the `cache` or by
+//! `forward`, answers it; `reply` turns a refusal into a response; `access_log` writes it down.
 
-mod listen;
-mod entry;
-mod admission;
-mod proxy_protocol;
-mod tls;
-mod certificate;
-mod client_certificate;
-mod peer;
-mod connection;
-mod redirect;
-mod wire;
+mod listener;
 mod pipeline;
 mod context;
 mod framing;
-mod host;
-mod path;
-mod condition;
-mod route;
-mod route_view;
+mod routing;
 mod auth;
-mod limits;
 mod policies;
-mod rate_limit;
-mod limiter;
-mod cors;
-mod compress;
+mod limits;
 mod coding;
-mod compressed_body;
-mod vary;
-mod security_headers;
-mod files;
 mod location;
-mod split;
-mod rewrite;
-mod header_rules;
-mod cache;
+mod files;
 mod ask;
+mod cache;
 mod forward;
-mod forwarded;
-mod upgrade;
 mod reply;
 mod access_log;
 
@@ -68,23 +37,23 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::access_log::AccessLog;
-use self::admission::Admission;
 use self::auth::Authenticator;
 use self::cache::Cache;
-use self::entry::Entry;
-use self::listen::Role;
+use self::listener::Role;
+use self::listener::admission::Admission;
+use self::listener::entry::Entry;
 use self::pipeline::Pipeline;
-use self::rate_limit::RateLimiters;
-use self::route::Routes;
+use self::policies::rate_limit::RateLimiters;
+use self::routing::Routes;
 use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
 use crate::telemetry::metrics::Metrics;
 
 pub use self::auth::{ApiKey, ApiKeys, NewKey};
 pub use self::cache::Purge;
-pub use self::certificate::TlsError;
-pub use self::route::RouteError;
-pub use self::route_view::RouteView;
+pub use self::listener::TlsError;
+pub use self::routing::RouteError;
+pub use self::routing::RouteView;
 
 /// The listener and the current pipeline, which is swapped whole.
 pub struct Gateway {
@@ -120,12 +89,12 @@ impl Gateway {
     /// which.
     pub async fn bind(config: &GatewayConfig, metrics: Arc<Metrics>) -> io::Result<Self> {
         let entry = Entry::new(config).map_err(io::Error::other)?;
-        let listener = listener(config.listen).await?;
+        let listener = bound(config.listen).await?;
         let address = listener.local_addr()?;
         let mut listeners = vec![(listener, Role::Serve)];
         if let Some(redirect) = config.listener.redirect() {
             let port = redirect.port.unwrap_or(address.port());
-            listeners.push((self::listener(redirect.listen).await?, Role::Redirect(port)));
+            listeners.push((bound(redirect.listen).await?, Role::Redirect(port)));
         }
         let access_log = AccessLog::open(config.access_log.as_deref()).await.map_err(|error| {
             named(&error, &format!("the access log {:?} cannot be opened", config.access_log))
@@ -210,7 +179,7 @@ impl Gateway {
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken, drain: Duration) {
         let listeners = std::mem::take(&mut *self.listeners.lock().unwrap_or_else(PoisonError::into_inner));
         let running = listeners.into_iter().map(|(listener, role)| {
-            listen::run(self.shared.clone(), listener, role, shutdown.clone(), drain)
+            listener::run(self.shared.clone(), listener, role, shutdown.clone(), drain)
         });
         futures::future::join_all(running).await;
         self.shared.access_log.flush().await;
@@ -228,9 +197,9 @@ impl Gateway {
     }
 }
 
-async fn listener(address: SocketAddr) -> io::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.map_err(|error| named(&error, &format!("the gateway cannot listen on {address}")))
+async fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.map_err(|error| named(&error, &format!("the gateway cannot listen on {address}")))
 }
 
 /// The same kind of error, with words for what was tried.

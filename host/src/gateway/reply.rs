@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::auth::Denial;
 use super::context::Context;
-use super::path::PathFault;
+use super::routing::path::PathFault;
 use crate::balance::CallError;
 use crate::body::{self, Response};
 use crate::names::RequestId;

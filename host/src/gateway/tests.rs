@@ -42,6 +42,7 @@ fn config() -> GatewayConfig {
         policies: Policies::default(),
         cache: CacheLimits { size_bytes: 1 << 20, entry_bytes: 1 << 20 },
         cache_rules: CacheRules::default(),
+        cache_purged_by: Vec::new(),
     }
 }
 

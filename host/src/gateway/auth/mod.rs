@@ -16,6 +16,9 @@ mod denial;
 #[cfg(test)]
 mod token_tests;
 
+#[cfg(test)]
+mod token_fuzz;
+
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +32,7 @@ use self::fetch::Fetcher;
 use self::jwks::KeySet;
 use self::keys::Keys;
 use self::token::{TokenFault, Unverified};
-use super::client_certificate::ClientCertificate;
+use super::listener::client_certificate::ClientCertificate;
 use crate::config::{AuthConfig, IssuerConfig};
 
 pub use self::api_keys::{ApiKey, ApiKeys, NewKey};

@@ -14,20 +14,20 @@ use super::token::{Accepted, TokenFault, Unverified};
 use crate::config::{IssuerConfig, KeySource, TokenAlgorithm};
 
 /// The time of the tests, in seconds since 1970.
-const NOW: u64 = 1_800_000_000;
+pub const NOW: u64 = 1_800_000_000;
 
 /// The begin of an Ed25519 key in PKCS #8 (RFC 8410, 7).
 const ED25519_PREFIX: [u8; 16] = [48, 46, 2, 1, 0, 48, 5, 6, 3, 43, 101, 112, 4, 34, 4, 32];
 
 /// A private key, and how it is shown.
-struct Signer {
+pub struct Signer {
     key: EncodingKey,
     algorithm: Algorithm,
     id: &'static str,
 }
 
 impl Signer {
-    fn new(algorithm: Algorithm, id: &'static str) -> Self {
+    pub fn new(algorithm: Algorithm, id: &'static str) -> Self {
         let ec = |algorithm| {
             EncodingKey::from_ec_der(&rcgen::KeyPair::generate_for(algorithm).unwrap().serialize_der())
         };
@@ -43,7 +43,7 @@ impl Signer {
     }
 
     /// The public key as its issuer shows it.
-    fn shown(&self) -> Value {
+    pub fn shown(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.key, self.algorithm).unwrap();
         jwk.common.key_id = Some(self.id.into());
         serde_json::to_value(jwk).unwrap()
@@ -56,7 +56,7 @@ impl Signer {
     }
 
     /// A token with the usual header.
-    fn token(&self, claims: &Value) -> String {
+    pub fn token(&self, claims: &Value) -> String {
         self.sign(&json!({ "alg": self.algorithm, "kid": self.id, "typ": "at+jwt" }), claims)
     }
 }
@@ -74,7 +74,7 @@ fn rsa(bits: u32) -> EncodingKey {
     if bits == 2048 { USUAL.get_or_init(make).clone() } else { make() }
 }
 
-fn encoded(text: impl AsRef<[u8]>) -> String {
+pub fn encoded(text: impl AsRef<[u8]>) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let letters = text.as_ref().chunks(3).flat_map(|chunk| {
         let bits =
@@ -105,7 +105,7 @@ fn issuer() -> IssuerConfig {
     }
 }
 
-fn claims() -> Value {
+pub fn claims() -> Value {
     json!({
         "iss": "https://id.example.com", "aud": "shop", "sub": "ada", "exp": NOW + 300, "nbf": NOW, "iat": NOW,
         "scope": "orders stock", "realm": { "roles": ["admin"] },
@@ -124,11 +124,11 @@ fn without(name: &str) -> Value {
     claims
 }
 
-fn keys(shown: Vec<Value>) -> Result<KeySet, String> {
+pub fn keys(shown: Vec<Value>) -> Result<KeySet, String> {
     KeySet::read(Bytes::from(json!({ "keys": shown }).to_string()), &issuer().algorithms)
 }
 
-fn check(token: &str, keys: &KeySet, now: u64) -> Result<Accepted, TokenFault> {
+pub fn check(token: &str, keys: &KeySet, now: u64) -> Result<Accepted, TokenFault> {
     Unverified::read(token)?.verify(&issuer(), keys, SystemTime::UNIX_EPOCH + Duration::from_secs(now))
 }
 

@@ -270,3 +270,7 @@ fn initial_age(exchange: &Exchange<'_>) -> Duration {
 #[cfg(test)]
 #[path = "policy_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "policy_fuzz.rs"]
+mod fuzz;

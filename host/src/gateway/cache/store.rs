@@ -199,6 +199,12 @@ impl Store {
 }
 
 impl Purge {
+    /// What is wrong with it, if anything.
+    pub fn fault(&self) -> Option<&'static str> {
+        let is_path = self.path.as_ref().is_none_or(|path| path.starts_with('/'));
+        (!is_path).then_some("a path begins with `/`; end it with `*` for all below it")
+    }
+
     fn names(&self, key: &Key) -> bool {
         match self.path.as_deref() {
             None => true,

@@ -1,8 +1,7 @@
-//! Static files: a path is resolved and opened safely (`place`), then sent (`send`) in the best coding that lies ready
-//! (`coding`); where there is no file a page of the operator's answers, or a list of the folder (`listing`).
+//! Static files: a path is resolved and opened safely (`place`), then sent (`send`) in the best coding that lies ready;
+//! where there is no file a page of the operator's answers, or a list of the folder (`listing`).
 
 mod place;
-mod coding;
 mod send;
 mod listing;
 
@@ -15,6 +14,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use self::place::{OpenFile, Place};
+use super::coding::{Accepted, Coding};
 use super::reply::{self, Refusal};
 use crate::body::{self, Request, Response};
 use crate::config::FilesConfig;
@@ -96,7 +96,7 @@ impl Files {
 
     async fn find(&self, names: Vec<String>, ends_with_slash: bool, head: &Parts) -> Result<Place, Refusal> {
         let rules = self.rules.clone();
-        let accepted = coding::accepted(&head.headers);
+        let accepted: Vec<Coding> = Accepted::of(&head.headers).codings().collect();
         let place = tokio::task::spawn_blocking(move || {
             place::find(&rules.folder, &names, ends_with_slash, &accepted, rules.lists_folders)
         });

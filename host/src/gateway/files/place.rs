@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::coding::{CODINGS, Coding};
+use crate::gateway::coding::{CODINGS, Coding};
 
 /// What answers for a folder.
 const INDEX: &str = "index.html";
@@ -120,7 +120,7 @@ fn file(root: &Path, asked: &Path, real: &Path, path: String, codings: &[Coding]
     let coded = |coding: &Coding| {
         let mut name = asked.as_os_str().to_owned();
         name.push(".");
-        name.push(coding.extension);
+        name.push(coding.extension());
         PathBuf::from(name)
     };
     let extension = real.extension().and_then(|extension| extension.to_str()).map(str::to_owned);

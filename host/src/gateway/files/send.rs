@@ -20,6 +20,7 @@ use tower_http::services::fs::{Backend, File};
 
 use super::place::OpenFile;
 use crate::body::{self, BodyError, Request, Response};
+use crate::gateway::coding::Coding;
 use crate::gateway::reply::Refusal;
 
 /// What is read of a file at once. It is held twice for each response that its client does not take: by 1,000 streams
@@ -45,7 +46,7 @@ pub async fn file(file: OpenFile, cache_control: HeaderValue, head: Parts) -> Re
     if matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT)
         && let Some(coding) = single.coding
     {
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+        response.headers_mut().insert(header::CONTENT_ENCODING, coding.name());
     }
     Ok(response)
 }
@@ -65,7 +66,7 @@ pub async fn whole(
     }
     set_headers(&single, headers, cache_control);
     if let Some(coding) = single.coding {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+        headers.insert(header::CONTENT_ENCODING, coding.name());
     }
     *response.status_mut() = status;
     Ok(response)
@@ -137,7 +138,7 @@ struct Single {
     file: Arc<std::fs::File>,
     metadata: Metadata,
     extension: Option<String>,
-    coding: Option<&'static str>,
+    coding: Option<Coding>,
     has_codings: bool,
 }
 
@@ -147,7 +148,7 @@ impl Single {
             file: Arc::new(file.file),
             metadata: file.metadata,
             extension: file.extension,
-            coding: file.coding.map(|coding| coding.name),
+            coding: file.coding,
             has_codings: file.has_codings,
         }
     }

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::admission;
-use super::auth::{Identity, Way};
 use super::limiter::{Limiter, Verdict};
-use super::reply::{self, Refusal};
 use crate::config::{By, RateLimit, RouteConfig};
+use crate::gateway::auth::{Identity, Way};
+use crate::gateway::listener::admission;
+use crate::gateway::reply::{self, Refusal};
 
 /// How the caller stands, and what the limits are (draft-ietf-httpapi-ratelimit-headers-10).
 const STANDING: HeaderName = HeaderName::from_static("ratelimit");

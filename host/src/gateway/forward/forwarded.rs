@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 
-use super::context::Context;
-use super::host;
-use super::peer::Peer;
-use super::reply::Refusal;
+use crate::gateway::context::Context;
+use crate::gateway::listener::peer::Peer;
+use crate::gateway::reply::Refusal;
+use crate::gateway::routing::host;
 
 static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -4,10 +4,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 
-use super::coding::{self, Choice};
 use super::compressed_body::CompressedBody;
 use super::vary;
 use crate::body::Response;
+use crate::gateway::coding::{Accepted, Choice};
 
 /// A shorter response fits into one packet with its head: compressing it gains nothing.
 const LENGTH_MIN: u64 = 1024;
@@ -28,7 +28,7 @@ const DIGESTS: [HeaderName; 2] =
 
 /// The coding for the response to this request; none when its client takes none or forbids it.
 pub fn negotiate(headers: &HeaderMap) -> Option<Choice> {
-    if forbids_transforming(headers) { None } else { coding::negotiate(headers) }
+    if forbids_transforming(headers) { None } else { Accepted::of(headers).choice() }
 }
 
 /// Compresses a response where that is allowed and gains something.

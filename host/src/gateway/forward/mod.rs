@@ -1,17 +1,23 @@
 //! Hands a request to a service: headers that only one hop may see are taken out, those that the host
 //! vouches for are set.
+//!
+//! Files in reading order: `split` chooses among several services; `rewrite` and `header_rules` change what it sees;
+//! `forwarded` is what proxies say of the client; `upgrade` lets another protocol follow.
+
+pub mod split;
+mod rewrite;
+pub mod header_rules;
+pub mod forwarded;
+pub mod upgrade;
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use self::upgrade::Tunnel;
 use super::context::{self, Context};
-use super::forwarded;
-use super::header_rules;
 use super::reply::Refusal;
-use super::rewrite;
-use super::route::{Action, Route};
-use super::upgrade::{self, Tunnel};
+use super::routing::{Action, Route};
 use crate::balance::{self, Balancer, Call, CallError};
 use crate::body::{Request, Response};
 use crate::config::{HeaderRules, Transform};
@@ -196,7 +202,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::gateway::peer::Peer;
+    use crate::gateway::listener::peer::Peer;
 
     fn prepared(fields: &[(&str, &str)]) -> HeaderMap {
         let mut request = http::Request::builder().uri("/");

@@ -8,10 +8,10 @@ use http::request::Parts;
 use ipnet::IpNet;
 
 use super::client_certificate::ClientCertificate;
-use super::forwarded;
-use super::framing;
-use super::reply::Refusal;
 use super::tls::TlsFacts;
+use crate::gateway::forward::forwarded;
+use crate::gateway::framing;
+use crate::gateway::reply::Refusal;
 
 /// The other end of a connection.
 #[derive(Debug)]

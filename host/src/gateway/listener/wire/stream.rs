@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Fault, Scanner};
-use crate::gateway::connection::Activity;
+use crate::gateway::listener::connection::Activity;
 use crate::gateway::reply;
 
 /// Passes bytes on until one of them breaks a rule. A broken body is then an error of the stream, which ends

@@ -20,9 +20,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::time::{Instant, sleep_until};
 
-use super::reply::Refusal;
 use crate::balance::stream::Upgraded;
 use crate::body::{Request, Response};
+use crate::gateway::reply::Refusal;
 
 /// What goes on over a connection when HTTP has ended; to be run by the task of the connection.
 pub type Tunnel = BoxFuture<'static, ()>;

@@ -7,7 +7,7 @@ use crate::config::Policies;
 
 /// Routes as `METHODS host path`, where `-` is any, and perhaps conditions: `name=value` on the header, `?name=value`
 /// on the query. Each is named by its line, counted from 1.
-fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
+pub fn routes(lines: &[&str]) -> Result<Routes, RouteError> {
     let config: Vec<RouteConfig> = lines
         .iter()
         .enumerate()

@@ -1,4 +1,21 @@
 //! The accept loop: HTTP/1.1 and HTTP/2 on one port, through TLS or in clear text; graceful close.
+//!
+//! Knows nothing of routes; below it stands `pipeline`. Files in reading order: `entry` is what connections meet;
+//! `admission` counts them; `proxy_protocol` and `tls`, with `certificate` and `client_certificate`, tell the `peer`;
+//! `connection` is what lies below HTTP, `wire` holds it to its rules; `redirect` answers where only https is served.
+
+pub mod entry;
+pub mod admission;
+mod proxy_protocol;
+mod tls;
+mod certificate;
+pub mod client_certificate;
+pub mod peer;
+pub mod connection;
+mod redirect;
+mod wire;
+
+pub use self::certificate::TlsError;
 
 use std::convert::Infallible;
 use std::io;
@@ -17,15 +34,13 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::admission::{Full, Pass};
+use self::connection::{Activity, Busy, Connection};
+use self::entry::Entry;
+use self::peer::Peer;
+use self::wire::StrictStream;
 use super::Shared;
-use super::admission::{Full, Pass};
-use super::connection::{Activity, Busy, Connection};
-use super::entry::Entry;
-use super::peer::Peer;
 use super::pipeline;
-use super::proxy_protocol;
-use super::redirect;
-use super::wire::StrictStream;
 
 /// How long accepting pauses when the system has no more file descriptors: connections that end free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -6,15 +6,15 @@ use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::access_log::{AccessLog, Account, AccountedBody};
 use super::connection::Busy;
-use super::context::Context;
-use super::framing;
-use super::host;
 use super::peer::Peer;
-use super::pipeline;
-use super::reply::Refusal;
 use crate::body::{self, Response};
+use crate::gateway::access_log::{AccessLog, Account, AccountedBody};
+use crate::gateway::context::Context;
+use crate::gateway::framing;
+use crate::gateway::pipeline;
+use crate::gateway::reply::Refusal;
+use crate::gateway::routing::host;
 use crate::telemetry::metrics::Metrics;
 
 /// The port that `https` means when none is written.

@@ -23,7 +23,7 @@ use self::chunks::Chunks;
 use self::fields::{Fields, Length};
 use self::frames::{Flood, Frames};
 use self::request_line::RequestLine;
-use super::reply::Refusal;
+use crate::gateway::reply::Refusal;
 
 pub use self::stream::StrictStream;
 

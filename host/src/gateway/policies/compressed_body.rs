@@ -14,8 +14,8 @@ use bytes::{Buf as _, Bytes};
 use http::HeaderMap;
 use http_body::{Body as _, Frame};
 
-use super::coding::Coding;
 use crate::body::{Body, BodyError};
+use crate::gateway::coding::Coding;
 
 /// Beyond these levels a response takes several times as long for a few percent.
 const BROTLI_LEVEL: i32 = 4;

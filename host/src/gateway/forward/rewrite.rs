@@ -3,9 +3,9 @@
 use http::Uri;
 use http::uri::PathAndQuery;
 
-use super::path;
-use super::reply::Refusal;
 use crate::config::Rewrite;
+use crate::gateway::reply::Refusal;
+use crate::gateway::routing::path;
 
 /// A path that was changed.
 #[derive(Debug, PartialEq, Eq)]

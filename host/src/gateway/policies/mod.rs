@@ -1,19 +1,28 @@
 //! What a route does to requests and responses beside answering them, and what is remembered of a request for
 //! its response.
+//!
+//! Files in reading order: `rate_limit` with the counts of `limiter`; `cors`; `compress`, streamed by
+//! `compressed_body`; `security_headers`; `vary` says on what a response depends.
+
+pub mod rate_limit;
+mod limiter;
+pub mod cors;
+mod compress;
+mod compressed_body;
+mod vary;
+mod security_headers;
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue, request};
 
-use super::coding::Choice;
-use super::compress;
+use self::cors::Cors;
+use self::rate_limit::{Caller, RateLimiters, RateLimits, Standings};
 use super::context::Context;
-use super::cors::Cors;
-use super::rate_limit::{Caller, RateLimiters, RateLimits, Standings};
 use super::reply::Refusal;
-use super::security_headers;
 use crate::body::Response;
 use crate::config::RouteConfig;
+use crate::gateway::coding::Choice;
 
 /// The policies of one route.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use rustls::sign::CertifiedKey;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
-use super::host;
 use crate::config::CertificateConfig;
+use crate::gateway::routing::host;
 
 /// A chain is a few KiB, a bundle of all public authorities 250 KiB; a file named by mistake fills no memory.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -9,9 +9,9 @@ use ipnet::IpNet;
 
 use super::certificate::TlsError;
 use super::connection::Timeouts;
-use super::forwarded;
 use super::tls::Tls;
 use crate::config::GatewayConfig;
+use crate::gateway::forward::forwarded;
 
 /// Bytes of an HTTP/1 head that are read before it is refused unseen. More than our own limits, so that
 /// a long target gets 414 and only what is far beyond gets 431; little enough for 10,000 connections.

@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use http::{HeaderValue, Method};
 
-use super::auth::{Auth, Authenticator};
-use super::cache::RouteCache;
 use super::condition::Facts;
-use super::files::Files;
 use super::host;
 use super::path;
-use super::policies::Policies;
-use super::rate_limit::RateLimiters;
-use super::reply::Refusal;
 use crate::config::{Conditions, RedirectConfig, Retry, RouteConfig, SplitConfig, Target, Transform};
+use crate::gateway::auth::{Auth, Authenticator};
+use crate::gateway::cache::RouteCache;
+use crate::gateway::files::Files;
+use crate::gateway::policies::Policies;
+use crate::gateway::policies::rate_limit::RateLimiters;
+use crate::gateway::reply::Refusal;
 use crate::names::ServiceName;
 
 /// Why routes cannot be taken into use.
@@ -333,3 +333,7 @@ fn allow<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) -> HeaderValue {
 #[cfg(test)]
 #[path = "route_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "route_fuzz.rs"]
+mod fuzz;
