@@ -384,6 +384,44 @@ async fn operators_throw_away_what_is_kept_and_a_reload_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn services_throw_away_what_is_kept_by_a_message() {
+    let purged_by = "[gateway.cache]\npurged-by = [\"default/probe.purge\"]\n";
+    let probe = crate::limits::probe("probe", "instances = { max = 1 }")
+        .replace("service = \"probe\"", "service = \"probe\"\ncache = true");
+    let host = Host::start(&format!("{purged_by}{probe}")).await;
+    let kept = |number: u32| {
+        format!("/probe/say?{number}&header=cache-control:max-age%3D600&header=surrogate-key:tag{number}")
+    };
+    for number in [1, 2] {
+        get(&host, &kept(number), &[]).await.text().await.unwrap();
+        until_hit(&host, &kept(number), &[]).await;
+    }
+    let publish = |body: &str| {
+        let path = format!("/probe/publish?topic=probe.purge&body={}", body.replace('"', "%22"));
+        let client = host.client();
+        async move { assert!(client.get(&path).await.body["done"].is_string()) }
+    };
+    publish("no purge").await;
+    publish("{\"path\":\"probe\"}").await;
+    publish("{\"tag\":\"tag1\"}").await;
+    let deadline = Instant::now() + PATIENCE;
+    while status(&get(&host, &kept(1), &[("cache-control", "only-if-cached")]).await).contains("; hit") {
+        assert!(Instant::now() < deadline, "the purge is not heard");
+    }
+    assert!(status(&get(&host, &kept(2), &[]).await).contains("; hit"), "another tag stays");
+    // What is no purge is a dead letter of the host, with the reason.
+    let dead = host.run_json(&["messages", "dead"]);
+    let letters = dead.as_array().unwrap();
+    assert_eq!(letters.len(), 2, "{dead}");
+    assert!(letters.iter().all(|letter| letter["service"] == "hostel"), "{dead}");
+    // Without the topic nothing is heard any more.
+    host.write_config(&probe);
+    assert_eq!(host.admin().post("/reload", &serde_json::json!({})).await.status, 200);
+    let topics = host.run_json(&["messages"]).to_string();
+    assert!(!topics.contains("\"hostel\""), "{topics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn responses_of_components_are_kept_too() {
     let host = Host::start(
         &crate::limits::probe("probe", "instances = { max = 1 }")

@@ -79,6 +79,16 @@ label! {
     ServiceName, "service name"
 }
 
+/// The name under which the host itself calls services and receives messages; no service can have it.
+const HOST: &str = "hostel";
+
+impl ServiceName {
+    /// The name of the host itself.
+    pub fn of_host() -> Self {
+        Self(HOST.into())
+    }
+}
+
 label! {
     /// The name of a domain, whose services share a message broker: `order-management`.
     DomainName, "domain name"

@@ -1,11 +1,12 @@
 //! The composition root: builds every part from a checked configuration, bottom layer first.
 //!
 //! Files in reading order: `storage` takes the storage folder; `services` brings services up; `workers` are the
-//! tasks of one service; `reload` applies a changed configuration; `run` owns the long-lived tasks.
+//! tasks of one service, `purges` one of the host's; `reload` applies a changed configuration; `run` owns the long-lived tasks.
 
 pub mod storage;
 pub mod services;
 pub mod workers;
+mod purges;
 pub mod reload;
 pub mod run;
 

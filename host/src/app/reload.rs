@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::admin::control::Control;
-use crate::app::services::{Failure, enter, forget_removed, start};
+use crate::app::services::{Failure, enter, forget_removed, start, start_purges};
 use crate::app::workers::SharedWorkers;
 use crate::balance::service::Version;
 use crate::config::{self, Config, ServiceConfig, Source};
@@ -46,6 +46,10 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
     routes.map_err(|error| error.to_string())?;
     control.config.store(new.clone());
     let kept = apply_services(control, workers, &difference, &old).await;
+    if new.gateway.cache_purged_by != old.gateway.cache_purged_by {
+        stop_workers(workers, &ServiceName::of_host()).await;
+        report(start_purges(control, workers, &new).await);
+    }
     forget_removed(control, &new).await;
     keep_old(control, &new, &old, &kept)?;
     tracing::info!(file = %new.file.display(), "the configuration was reloaded");

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admin;
 use crate::admin::control::{Control, ReloadRequest};
 use crate::app::App;
-use crate::app::services::{Failure, enter_all, forget_removed, start};
+use crate::app::services::{Failure, enter_all, forget_removed, start, start_purges};
 use crate::app::workers::{SharedWorkers, stop_all};
 use crate::config::{Config, Source};
 use crate::deploy::watch::FileWatch;
@@ -60,6 +60,7 @@ impl App {
             progress(service.name.as_str());
             failures.extend(start(&control, &workers, service).await);
         }
+        failures.extend(start_purges(&control, &workers, &config).await);
         forget_removed(&control, &config).await;
         control.gateway.set_routes(&config.gateway, &config.routes, &control.balancer)?;
         tasks.spawn(control.gateway.clone().run(stop.clone(), DRAIN_TIME_MAX));

@@ -58,12 +58,25 @@ pub async fn start(
     restored.err().map(|error| (config.name.clone(), error.to_string()))
 }
 
+/// Starts the task by which services purge the cache.
+pub async fn start_purges(control: &Control, workers: &SharedWorkers, config: &Config) -> Option<Failure> {
+    let host = ServiceName::of_host();
+    match Workers::purge(&config.gateway.cache_purged_by, &control.environment, &control.gateway).await {
+        Ok(started) => {
+            workers.lock().await.insert(host, started);
+            None
+        }
+        Err(error) => Some((host, error.to_string())),
+    }
+}
+
 /// Ends the subscriptions of services that are no longer components of the configuration.
 pub async fn forget_removed(control: &Control, config: &Config) {
     for (domain, broker) in control.environment.brokers().await {
         for status in broker.status().await.unwrap_or_default() {
             let service = config.services.get(&status.service);
-            if service.is_some_and(|service| matches!(service.source, Source::Component { .. })) {
+            let is_host = status.service == ServiceName::of_host();
+            if is_host || service.is_some_and(|service| matches!(service.source, Source::Component { .. })) {
                 continue;
             }
             if let Err(error) = broker.set_subscription(&status.service, Vec::new()).await {

@@ -1,4 +1,4 @@
-//! The long-lived tasks of one service: relaying its outbox and delivering its messages.
+//! The long-lived tasks of one service: relaying its outbox and delivering its messages; and those of the host itself.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,12 +6,14 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::purges::Purges;
 use crate::backends::messaging::relay::relay;
 use crate::backends::messaging::{Broker, MessagingError};
 use crate::balance::Balancer;
-use crate::config::ServiceConfig;
+use crate::config::{self, ServiceConfig};
 use crate::deploy::environment::{Environment, OpenError};
-use crate::names::{DomainName, TopicPattern};
+use crate::gateway::Gateway;
+use crate::names::{DomainName, ServiceName, TopicPattern};
 use crate::subscriptions::Subscription;
 
 /// The tasks of one service, to be stopped together.
@@ -28,7 +30,7 @@ pub enum WorkerError {
     Open(#[from] OpenError),
     /// A subscription cannot be kept.
     #[error("the subscriptions of {0} cannot be kept: {1}")]
-    Subscribe(crate::names::ServiceName, MessagingError),
+    Subscribe(ServiceName, MessagingError),
 }
 
 impl Workers {
@@ -47,13 +49,8 @@ impl Workers {
             workers.relay_outbox(config, environment).await?;
         }
         let Some(service) = balancer.service(config.name.as_str()) else { return Ok(workers) };
-        for (broker, patterns) in subscriptions(config, environment).await? {
-            let subscribes = !patterns.is_empty();
-            broker
-                .set_subscription(&config.name, patterns)
-                .await
-                .map_err(|error| WorkerError::Subscribe(config.name.clone(), error))?;
-            if !subscribes {
+        for (broker, patterns) in by_broker(&config.grants.subscribes, environment).await? {
+            if !subscribe(&broker, &config.name, patterns).await? {
                 continue;
             }
             let subscription = Subscription {
@@ -63,6 +60,29 @@ impl Workers {
                 metrics: environment.host.metrics.clone(),
             };
             workers.tasks.spawn(subscription.run(workers.stop.clone()));
+        }
+        workers.tasks.close();
+        Ok(workers)
+    }
+
+    /// Starts the task that throws kept responses away when a message says so. The host itself is the subscriber.
+    ///
+    /// # Errors
+    ///
+    /// When a broker cannot be opened, or the subscription cannot be kept.
+    pub async fn purge(
+        topics: &[config::Subscription],
+        environment: &Environment,
+        gateway: &Arc<Gateway>,
+    ) -> Result<Self, WorkerError> {
+        let workers = Self { stop: CancellationToken::new(), tasks: TaskTracker::new() };
+        let host = ServiceName::of_host();
+        for (broker, patterns) in by_broker(topics, environment).await? {
+            if !subscribe(&broker, &host, patterns).await? {
+                continue;
+            }
+            let purges = Purges { consumer: broker.consume(&host), gateway: gateway.clone() };
+            workers.tasks.spawn(purges.run(workers.stop.clone()));
         }
         workers.tasks.close();
         Ok(workers)
@@ -92,13 +112,25 @@ impl Workers {
     }
 }
 
-/// What the service subscribes to at each broker; nothing where it no longer does.
-async fn subscriptions(
-    config: &ServiceConfig,
+/// Keeps what a subscriber gets of a broker; answers whether that is anything.
+async fn subscribe(
+    broker: &Broker,
+    subscriber: &ServiceName,
+    patterns: Vec<TopicPattern>,
+) -> Result<bool, WorkerError> {
+    let subscribes = !patterns.is_empty();
+    let kept = broker.set_subscription(subscriber, patterns).await;
+    kept.map_err(|error| WorkerError::Subscribe(subscriber.clone(), error))?;
+    Ok(subscribes)
+}
+
+/// What is subscribed to at each broker; nothing where it no longer is.
+async fn by_broker(
+    subscriptions: &[config::Subscription],
     environment: &Environment,
 ) -> Result<Vec<(Broker, Vec<TopicPattern>)>, WorkerError> {
     let mut wanted: BTreeMap<DomainName, Vec<TopicPattern>> = BTreeMap::new();
-    for subscription in &config.grants.subscribes {
+    for subscription in subscriptions {
         wanted.entry(subscription.domain.clone()).or_default().push(subscription.pattern.clone());
     }
     for domain in wanted.keys() {
@@ -109,7 +141,7 @@ async fn subscriptions(
 }
 
 /// The tasks of every service, by name.
-pub type AllWorkers = BTreeMap<crate::names::ServiceName, Workers>;
+pub type AllWorkers = BTreeMap<ServiceName, Workers>;
 
 /// Stops the tasks of all these services at once.
 pub async fn stop_all(workers: impl IntoIterator<Item = Workers>) {

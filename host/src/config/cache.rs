@@ -5,11 +5,13 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::cache_file::{CacheStore, RouteCache};
+use super::directory::Directory;
 use super::file::{self, Size, Time};
-use super::grants;
+use super::grants::{self, Subscription};
 use super::key::Key;
 use super::report::Report;
 use super::units::{self, KIB, MIB};
+use crate::names::default_domain;
 
 /// Thousands of pages, and little beside the memory of the services.
 const SIZE_BYTES: u64 = 64 * MIB;
@@ -78,6 +80,22 @@ pub fn of_gateway(
         stale_if_error: written.stale_if_error.as_ref(),
     };
     (CacheLimits { size_bytes, entry_bytes }, rules.check(key, report))
+}
+
+/// Checks `purged-by`: topics with their domain, since the gateway belongs to none.
+pub fn purged_by(
+    written: Option<&CacheStore>,
+    directory: &Directory,
+    key: &Key,
+    report: &mut Report<'_>,
+) -> Vec<Subscription> {
+    let topics = written.map_or(&None, |written| &written.purged_by);
+    grants::each(topics, &key.field("purged-by"), report, |text| {
+        if !text.contains('/') {
+            return Err(format!("write the domain before it, as in \"{}/{text}\"", default_domain()));
+        }
+        grants::subscription(text, &default_domain(), directory)
+    })
 }
 
 /// Checks `cache` of a route; `default` is what `true` means.

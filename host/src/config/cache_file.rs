@@ -24,6 +24,9 @@ pub struct CacheStore {
     pub stale_while_revalidate: Option<Time>,
     /// How long a stale response may answer when the service fails; 0s when absent.
     pub stale_if_error: Option<Time>,
+    /// The topics, as domain/topic, whose messages throw kept responses away; none when absent.
+    #[schemars(extend("examples" = [["inventory-management/cache.purge"]]))]
+    pub purged_by: Option<Vec<String>>,
 }
 
 /// Whether and how responses are kept.

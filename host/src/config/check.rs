@@ -27,7 +27,7 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
             "add a service as `[services.NAME]` or a route as `[[routes]]`",
         );
     }
-    let gateway = section::gateway(&written.gateway, folder, report);
+    let gateway = section::gateway(&written.gateway, folder, &directory, report);
     let auth = auth_defaults(written, report);
     let around = Surroundings {
         folder,

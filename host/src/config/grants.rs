@@ -142,7 +142,8 @@ fn name_of<T: FromStr<Err = InvalidName>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: InvalidName| format!("correct it: {error}"))
 }
 
-fn subscription(text: &str, own: &DomainName, directory: &Directory) -> Result<Subscription, String> {
+/// Topics as a service of the domain `own` names them: its own, or another domain's as domain/topic.
+pub fn subscription(text: &str, own: &DomainName, directory: &Directory) -> Result<Subscription, String> {
     let (domain, pattern) = match text.split_once('/') {
         Some((domain, pattern)) => (name_of(domain)?, pattern),
         None => (own.clone(), text),

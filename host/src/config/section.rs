@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::cache::{self, CacheLimits, CacheRules};
+use super::directory::Directory;
 use super::file;
 pub use super::file::LogFormat;
+use super::grants::Subscription;
 use super::key::Key;
 use super::listener::{self, ListenerConfig};
 use super::policies::{self, Policies};
@@ -71,6 +73,8 @@ pub struct GatewayConfig {
     pub cache: CacheLimits,
     /// What `cache = true` means on a route.
     pub cache_rules: CacheRules,
+    /// The topics whose messages throw kept responses away.
+    pub cache_purged_by: Vec<Subscription>,
 }
 
 /// The listener for operators.
@@ -110,10 +114,16 @@ pub struct MessagingConfig {
 }
 
 /// Checks `[gateway]`.
-pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) -> GatewayConfig {
+pub fn gateway(
+    written: &file::Gateway,
+    folder: &Path,
+    directory: &Directory,
+    report: &mut Report<'_>,
+) -> GatewayConfig {
     let key = Key::root().field("gateway");
     let access_log = written.access_log.as_ref();
     let (cache, cache_rules) = cache::of_gateway(written.cache.as_ref(), &key.field("cache"), report);
+    let cache_purged_by = cache::purged_by(written.cache.as_ref(), directory, &key.field("cache"), report);
     GatewayConfig {
         listen: units::listen(written.listen.as_deref(), &key.field("listen"), report),
         body_bytes_max: units::size(
@@ -158,6 +168,7 @@ pub fn gateway(written: &file::Gateway, folder: &Path, report: &mut Report<'_>) 
         policies: policies::check(written, &Policies::default(), &key, report),
         cache,
         cache_rules,
+        cache_purged_by,
     }
 }
 

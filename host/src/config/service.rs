@@ -120,6 +120,13 @@ pub fn check(
     if let Err(error) = &checked_name {
         report.refuse_found(&key, format!("the name {name:?}"), format!("rename the service: {error}"));
     }
+    if checked_name.as_ref().is_ok_and(|name| *name == ServiceName::of_host()) {
+        report.refuse_found(
+            &key,
+            format!("the name {name:?}"),
+            "rename the service: the host itself has this name",
+        );
+    }
     let domain = domain(written, &key.field("domain"), report);
     let (source, grants) = if written.upstreams.is_some() {
         refuse_component_keys(written, &key, report);

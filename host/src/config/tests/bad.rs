@@ -134,6 +134,9 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[[routes]]\npath = \"/x/{a}\"\nservice = \"a\"\n[[routes]]\npath = \"/x/{b}\"\nservice = \"a\"\n[services.a]", "9:8", "routes[1].path", "the route at line 5 takes the same requests"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nmethods = [\"GET\", \"PUT\"]\n[[routes]]\npath = \"/\"\nmethods = [\"PUT\"]\nservice = \"a\"\n[services.a]", "10:8", "routes[1].path", "line 5"),
     ("[[routes]]\npath = \"/\"\nhost = \"A.b\"\nservice = \"a\"\n[[routes]]\npath = \"/\"\nhost = \"a.B\"\nservice = \"a\"\n[services.a]", "10:8", "routes[1].path", "line 5"),
+    ("[services.hostel]", "5:11", "services.hostel", "rename the service: the host itself has this name"),
+    ("[gateway.cache]\npurged-by = [\"cache.purge\"]\n[services.a]\npublishes = [\"cache.*\"]", "6:14", "gateway.cache.purged-by[0]", "write the domain before it, as in \"default/cache.purge\""),
+    ("[gateway.cache]\npurged-by = [\"default/cache.purge\"]\n[services.a]", "6:14", "gateway.cache.purged-by[0]", "nobody may publish such a topic"),
     // Listeners.
     ("[gateway.tls]\n[services.a]", "5:10", "gateway.tls.certificates", "add `certificates = [{ certificate = \"shop.pem\", key = \"shop.key\" }]`"),
     ("[gateway.tls]\ncertificates = []\n[services.a]", "6:16", "gateway.tls.certificates", "name a certificate, or take"),

@@ -158,6 +158,7 @@ fn a_full_example_is_read_as_it_is_written() {
             policies: Policies { security_headers: true, ..Policies::default() },
             cache: CacheLimits { size_bytes: 256 << 20, entry_bytes: 1 << 20 },
             cache_rules: CacheRules { default_time: Duration::from_secs(30), ..CacheRules::default() },
+            cache_purged_by: Vec::new(),
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
