@@ -176,6 +176,21 @@ async fn grpc_passes_through_with_its_trailers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn grpc_reaches_components_with_its_trailers() {
+    let route = "[[routes]]\npath = \"/grpc.health.v1.Health/{*rest}\"\nservice = \"probe\"\n";
+    let host = Host::start(&(crate::limits::probe("probe", "") + route)).await;
+    let http = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+    let mut client = HealthClient::with_origin(http, host.gateway().parse().unwrap());
+    let about = |service: &str| HealthCheckRequest { service: service.into() };
+    assert_eq!(client.check(about("")).await.unwrap().into_inner().status, 1);
+    assert_eq!(client.check(about("shop")).await.unwrap().into_inner().status, 1);
+    let unknown = client.check(about("nobody")).await.unwrap_err();
+    assert_eq!((i32::from(unknown.code()), unknown.message()), (5, "told by the guest"));
+    let trailers = unknown.metadata();
+    assert!(trailers.get("x-request-id").is_some(), "the head is read too: {trailers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn events_come_as_they_are_sent() {
     let up = Upstream::start().await;
     let host = start(&up.url(), "").await;

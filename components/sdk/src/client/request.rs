@@ -69,7 +69,7 @@ impl Request {
         let answer = outgoing_handler::handle(head, self.options()?)
             .map_err(|code| Error::from_code(code, &self.url))?;
         // The answer may come before the body has been taken, so a failed write is no failed call.
-        if let Err(error) = write_body(body, ResponseBody::Bytes(self.body)) {
+        if let Err(error) = write_body(body, ResponseBody::Bytes(self.body), &Headers::new()) {
             log::debug!("{}: the body of the call broke off: {error}", self.url);
         }
         answer.subscribe().block();

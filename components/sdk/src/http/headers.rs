@@ -25,6 +25,11 @@ impl Headers {
             .filter_map(|(_, value)| std::str::from_utf8(value).ok())
     }
 
+    /// Whether there are no fields.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether there is a field of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))

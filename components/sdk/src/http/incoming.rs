@@ -26,10 +26,12 @@ fn read(request: IncomingRequest) -> Request {
 }
 
 fn send(response: Response, out: ResponseOutparam) {
-    let (status, mut headers, content) = response.into_parts();
+    let (status, mut headers, content, trailers) = response.into_parts();
     if let ResponseBody::Bytes(bytes) = &content
         && !matches!(status, 100..=199 | 204 | 304)
         && !bytes.is_empty()
+        // A message of HTTP/1.1 with a length has no trailers.
+        && trailers.is_empty()
     {
         headers.set("content-length", &bytes.len().to_string());
     }
@@ -47,7 +49,7 @@ fn send(response: Response, out: ResponseOutparam) {
         return ResponseOutparam::set(out, Err(ErrorCode::InternalError(Some(cause))));
     };
     ResponseOutparam::set(out, Ok(head));
-    if let Err(error) = write_body(body, content) {
+    if let Err(error) = write_body(body, content, &trailers) {
         log::warn!("the response broke off: {error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::ResponseBody;
+use super::{Headers, ResponseBody};
 use crate::bindings::imports::wasi::http::types::OutgoingBody;
 use crate::bindings::imports::wasi::io::streams::{OutputStream, StreamError};
 
@@ -22,7 +22,11 @@ pub(crate) enum WriteError {
 
 /// Writes and ends the body. On an error it is dropped without its end, which the host shows to the
 /// receiver as a break. A receiver who has gone away is no error: nobody waits for the rest.
-pub(crate) fn write_body(body: OutgoingBody, content: ResponseBody) -> Result<(), WriteError> {
+pub(crate) fn write_body(
+    body: OutgoingBody,
+    content: ResponseBody,
+    trailers: &Headers,
+) -> Result<(), WriteError> {
     let stream = body.write().map_err(|()| WriteError::Refused)?;
     let delivered = match content {
         ResponseBody::Bytes(bytes) if bytes.is_empty() => true,
@@ -31,10 +35,12 @@ pub(crate) fn write_body(body: OutgoingBody, content: ResponseBody) -> Result<()
     };
     // The stream is a child of the body and must go first.
     drop(stream);
-    if delivered && let Err(error) = OutgoingBody::finish(body, None) {
-        return Err(WriteError::Stream(format!("{error:?}")));
+    if !delivered {
+        return Ok(());
     }
-    Ok(())
+    let fields = (!trailers.is_empty()).then(|| trailers.to_fields()).transpose();
+    let fields = fields.map_err(|error| WriteError::Stream(format!("a trailer is malformed: {error:?}")))?;
+    OutgoingBody::finish(body, fields).map_err(|error| WriteError::Stream(format!("{error:?}")))
 }
 
 fn write_from(stream: &OutputStream, mut reader: Box<dyn Read>) -> Result<bool, WriteError> {

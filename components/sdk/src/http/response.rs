@@ -17,6 +17,7 @@ pub struct Response {
     status: u16,
     headers: Headers,
     body: ResponseBody,
+    trailers: Headers,
 }
 
 /// What follows the head of a response.
@@ -30,7 +31,12 @@ pub enum ResponseBody {
 impl Response {
     /// A response without a body.
     pub fn new(status: u16) -> Self {
-        Self { status, headers: Headers::new(), body: ResponseBody::Bytes(Vec::new()) }
+        Self {
+            status,
+            headers: Headers::new(),
+            body: ResponseBody::Bytes(Vec::new()),
+            trailers: Headers::new(),
+        }
     }
 
     /// 200 with a JSON document.
@@ -99,6 +105,13 @@ impl Response {
         self
     }
 
+    /// Sets a field that follows the body (RFC 9110, 6.5), such as `grpc-status`.
+    #[must_use]
+    pub fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.set(name, value);
+        self
+    }
+
     /// The status.
     pub fn status(&self) -> u16 {
         self.status
@@ -114,8 +127,8 @@ impl Response {
         &self.body
     }
 
-    pub(crate) fn into_parts(self) -> (u16, Headers, ResponseBody) {
-        (self.status, self.headers, self.body)
+    pub(crate) fn into_parts(self) -> (u16, Headers, ResponseBody, Headers) {
+        (self.status, self.headers, self.body, self.trailers)
     }
 
     pub(crate) fn without_body(self) -> Self {
@@ -129,6 +142,7 @@ impl From<&Problem> for Response {
             status: problem.status(),
             headers: problem.headers().clone(),
             body: ResponseBody::Bytes(problem.to_json().to_string().into_bytes()),
+            trailers: Headers::new(),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod export;
 mod failing;
+mod grpc;
 mod messages;
 mod outcome;
 mod plan;
@@ -59,4 +60,5 @@ fn routes() -> Router {
         .get("/{prefix}/notes", transactions::notes)
         .get("/{prefix}/deliveries", messages::deliveries)
         .get("/{prefix}/ask", messages::ask)
+        .post("/{prefix}/Check", grpc::check)
 }
