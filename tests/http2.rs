@@ -1,6 +1,7 @@
 //! Floods of HTTP/2 frames, written by hand: each ends its connection, costs little memory and harms nobody else.
 
 use std::fs::{self, File};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::limits::probe;
 use crate::support::host::Host;
 use crate::support::load::Load;
+use crate::support::memory::rss_kib;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +53,20 @@ struct Target {
     is_over: Arc<AtomicBool>,
     rss_kib_max: Arc<AtomicU64>,
     rss_kib: u64,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_load_generator_meets_no_error() {
+    let host = Host::start(&probe("probe", "")).await;
+    for (connections, streams) in [("1", "1"), ("8", "100"), ("50", "10")] {
+        let url = format!("{}/probe/ok", host.gateway());
+        let load =
+            Command::new("h2load").args(["-n", "3000", "-c", connections, "-m", streams, &url]).output();
+        let load = load.expect("h2load is there");
+        let told = String::from_utf8_lossy(&load.stdout);
+        let all = "3000 total, 3000 started, 3000 done, 3000 succeeded, 0 failed, 0 errored, 0 timeout";
+        assert!(told.contains(all) && told.contains("3000 2xx"), "-c {connections} -m {streams}: {told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,10 +260,4 @@ async fn watch_memory(process: u32, is_over: Arc<AtomicBool>, most: Arc<AtomicU6
         most.fetch_max(rss_kib(process), Ordering::AcqRel);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-fn rss_kib(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_default()
 }

@@ -5,9 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, Response, StatusCode};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::host::Host;
+use crate::support::memory::rss_kib;
 use crate::support::origin::{Origin, answer, route};
 
 /// Clients that ask at the same time.
@@ -15,6 +18,18 @@ const CLIENTS: u64 = 64;
 
 /// How often each of them asks.
 const REQUESTS: u64 = 20;
+
+/// The tests may say whose requests they are.
+const TRUSTED: &str = "trusted-proxies = [\"127.0.0.0/8\"]\n";
+
+/// How many keys a limit holds.
+const KEYS_MAX: u32 = 100_000;
+
+/// What they may cost.
+const KEYS_KIB_MAX: u64 = 64 << 10;
+
+/// Requests in one write.
+const BATCH: u32 = 500;
 
 /// How long a change may take to be seen on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,6 +144,85 @@ async fn each_address_and_each_value_of_a_header_has_a_limit_of_its_own() {
     assert_eq!((ask(1, "/tenant/x", Some("b")).await, ask(1, "/tenant/x", None).await), (200, 200));
     assert_eq!((ask(1, "/tenant/x", None).await, ask(2, "/tenant/x", None).await), (429, 200));
     assert_eq!((ask(1, "/all/x", None).await, ask(2, "/all/x", None).await), (200, 429));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_of_ipv6_is_one_client() {
+    let origin = origin().await;
+    let once = "rate-limit = { requests = 1, per = \"1h\" }";
+    let host = Host::start(&format!("{TRUSTED}{}{}", origin.section(), route("/api", once))).await;
+    let ask = async |address: &str| {
+        let request = host.client().request(Method::GET, "/api/x").header("x-forwarded-for", address);
+        request.send().await.unwrap().status().as_u16()
+    };
+    for (address, expected) in [
+        ("2001:db8:0:1::1", 200),
+        ("2001:db8:0:1::2", 429),
+        ("2001:db8:0:1:ffff:ffff:ffff:ffff", 429),
+        ("2001:db8:0:2::1", 200),
+        ("192.0.2.1", 200),
+        ("192.0.2.2", 200),
+        ("::ffff:192.0.2.1", 429),
+    ] {
+        assert_eq!(ask(address).await, expected, "{address}");
+    }
+}
+
+/// Each address is a key. The limit holds 100,000 of them; what comes behind shares one bucket.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_addresses_costs_little_memory_and_shares_one_bucket() {
+    let limit = "rate-limit = { requests = 1, per = \"24h\" }";
+    let route = format!("[[routes]]\npath = \"/\"\nredirect = { to = \"/elsewhere\" }\n{limit}\n");
+    let host = Host::start(&format!("{TRUSTED}{route}")).await;
+    assert_eq!(flood(&host, 0..1).await, 1);
+    let before = rss_kib(host.process());
+    assert_eq!(flood(&host, 1..KEYS_MAX).await, KEYS_MAX - 1, "each has a bucket of its own");
+    let growth = rss_kib(host.process()).saturating_sub(before);
+    assert!(growth < KEYS_KIB_MAX, "{growth} KiB for {KEYS_MAX} keys");
+    let shared = flood(&host, KEYS_MAX..KEYS_MAX + BATCH).await;
+    assert!(shared <= 1, "{shared} of those that share a bucket passed");
+    assert_eq!(flood(&host, 0..BATCH).await, 0, "those who were counted before still are");
+}
+
+/// Asks once from each of these addresses, many requests to a write; answers how many were not refused.
+async fn flood(host: &Host, addresses: std::ops::Range<u32>) -> u32 {
+    let mut stream = TcpStream::connect(host.gateway_address()).await.unwrap();
+    let mut passed = 0;
+    for first in addresses.clone().step_by(BATCH as usize) {
+        let batch = first..addresses.end.min(first + BATCH);
+        let requests: String = batch
+            .clone()
+            .map(|number| {
+                let address = std::net::Ipv4Addr::from(0x0b00_0000 + number);
+                format!("GET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: {address}\r\n\r\n")
+            })
+            .collect();
+        let (mut reader, mut writer) = stream.split();
+        let write = async { writer.write_all(requests.as_bytes()).await.unwrap() };
+        let ((), heads) = tokio::join!(write, heads(&mut reader, batch.len()));
+        passed += u32::try_from(heads.iter().filter(|head| head.starts_with("HTTP/1.1 30")).count()).unwrap();
+    }
+    passed
+}
+
+/// The heads of so many responses.
+async fn heads(reader: &mut (impl AsyncRead + Unpin), count: usize) -> Vec<String> {
+    let mut reader = BufReader::new(reader);
+    let mut heads = Vec::new();
+    while heads.len() < count {
+        let (mut head, mut length) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let start = head.len();
+            assert_ne!(reader.read_line(&mut head).await.unwrap(), 0, "cut after {head}");
+            if let Some(value) = head[start..].to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).await.unwrap();
+        heads.push(head);
+    }
+    heads
 }
 
 #[tokio::test(flavor = "multi_thread")]

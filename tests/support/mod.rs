@@ -7,6 +7,7 @@ pub mod guests;
 pub mod host;
 pub mod issuer;
 pub mod load;
+pub mod memory;
 pub mod shop;
 pub mod upstream;
 pub mod version;
