@@ -183,6 +183,7 @@ fn is_test(path: &Path) -> bool {
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
     name == "tests"
         || name.ends_with("_tests")
+        || name.ends_with("_fuzz")
         || path.parent().is_some_and(|folder| folder.ends_with("tests"))
 }
 

@@ -1,0 +1,167 @@
+// What each policy of the gateway costs: server CPU per request, beside the same route without it.
+//
+//   cargo build --release && cargo build --release --target wasm32-wasip2 -p probe && node tests/bench/policies.mjs [ROUNDS]
+//
+// Every round asks every route in turn, so that noise of the machine meets all alike; the table shows medians of
+// rounds. CPU is what the kernel accounts to the host's process; requests per second depend on what else runs.
+import { execFileSync, spawn } from 'node:child_process';
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const ROUNDS = Number(process.argv[2] ?? 5);
+const SECONDS = 2;
+const CONNECTIONS = 32;
+// The kernel accounts in hundredths of a second (sysconf(_SC_CLK_TCK) on Linux).
+const MICROSECONDS_PER_TICK = 10_000;
+
+const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+const hostel = join(repository, 'target/release/hostel');
+const probe = join(repository, 'target/wasm32-wasip2/release/probe.wasm');
+
+// Each row: what is measured, beside which other row, the lines of its route, and what is asked.
+const ROWS = [
+  { name: 'component, nothing else', lines: '' },
+  { name: 'match by header and query', lines: 'headers = { x-plan = "gold" }\nquery = { v = "2" }', query: '?v=2', headers: ['x-plan: gold'] },
+  { name: 'rewrite of the path', lines: 'rewrite = { replace-prefix = { from = "PATH", to = "/other" } }' },
+  { name: 'request and response headers', lines: 'request-headers = { set = { x-a = "1" }, remove = ["x-b"] }\nresponse-headers = { set = { x-c = "1" } }' },
+  { name: 'weighted split of two', lines: null, split: true },
+  { name: 'rate limit by address', lines: 'rate-limit = { requests = 1000000, per = "1s" }' },
+  { name: 'CORS, with an origin', lines: 'cors = { origins = ["https://shop.example.com"] }', headers: ['origin: https://shop.example.com'] },
+  { name: 'security headers', lines: 'security-headers = true' },
+  { name: 'API key', lines: 'auth = { ways = ["key"] }', key: true },
+  { name: 'token (ES256, seen before)', lines: 'auth = { ways = ["token"] }', token: true },
+  { name: 'cache, kept nowhere', lines: 'cache = true', headers: ['cache-control: no-store'] },
+  { name: 'cache, answered by it', lines: 'cache = { default-time = "1h" }' },
+  { name: 'redirect', redirect: true },
+  { name: 'file of 16 KiB', files: true },
+  { name: 'file of 16 KiB, gzip', files: true, lines: 'compress = true', headers: ['accept-encoding: gzip'], beside: 'file of 16 KiB' },
+];
+
+const folder = mkdtempSync(join(tmpdir(), 'hostel-bench-'));
+const issuer = await startIssuer();
+const host = await startHost();
+try {
+  const key = execFileSync(hostel, [...config(), 'keys', 'add', 'bench'], { encoding: 'utf8' }).trim().split('\n').pop();
+  for (const row of ROWS) {
+    if (row.key) row.headers = [`x-api-key: ${key}`];
+    if (row.token) row.headers = [`authorization: Bearer ${issuer.token}`];
+    await answered(row);
+  }
+  const figures = new Map(ROWS.map((row) => [row.name, []]));
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    process.stderr.write(`round ${round} of ${ROUNDS}\n`);
+    for (const row of ROWS) figures.get(row.name).push(measure(row));
+  }
+  print(figures);
+} finally {
+  host.child.kill('SIGTERM');
+  issuer.server.close();
+  await new Promise((ended) => host.child.once('exit', ended));
+  rmSync(folder, { recursive: true });
+}
+
+function path(row) {
+  return `/row${ROWS.indexOf(row)}`;
+}
+
+function url(row) {
+  return `${host.url}${path(row)}/${row.files ? 'page.html' : 'ok'}${row.query ?? ''}`;
+}
+
+function config() {
+  return ['--config', join(folder, 'gateway.toml')];
+}
+
+function route(row) {
+  const target = row.split
+    ? 'split = [{ service = "first", weight = 1 }, { service = "second", weight = 1 }]'
+    : row.redirect ? 'redirect = { to = "/elsewhere" }' : row.files ? 'files = "site"' : 'service = "first"';
+  return `[[routes]]\npath = "${path(row)}/{*rest}"\n${target}\n${(row.lines ?? '').replace('PATH', path(row))}\n`;
+}
+
+async function startHost() {
+  mkdirSync(join(folder, 'site'));
+  writeFileSync(join(folder, 'site/page.html'), '<p>The same words again and again, as pages have them.</p>\n'.repeat(280).slice(0, 16384));
+  const service = (name) => `[services.${name}]\ncomponent = ${JSON.stringify(probe)}\ndatabase = "embedded"\nbuckets = ["granted"]\npublishes = ["probe.*"]\n`;
+  writeFileSync(join(folder, 'gateway.toml'), `[gateway]
+listen = "127.0.0.1:0"
+access-log = "access.log"
+[admin]
+listen = "127.0.0.1:0"
+[issuers.bench]
+issuer = "${issuer.url}"
+audience = ["bench"]
+${service('first')}${service('second')}${ROWS.map(route).join('')}`);
+  const environment = { ...process.env, RUST_BACKTRACE: '0' };
+  const child = spawn(hostel, [...config(), 'up', '--json'], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
+  const text = await new Promise((done, failed) => {
+    let seen = '';
+    child.stdout.on('data', (chunk) => {
+      seen += chunk;
+      try { JSON.parse(seen); done(seen); } catch { /* The rest is on its way. */ }
+    });
+    child.once('exit', (code) => failed(new Error(`the host ended with ${code}`)));
+  });
+  return { child, url: JSON.parse(text).gateway };
+}
+
+// A provider of one key, and a token of it.
+async function startIssuer() {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'one', use: 'sig', alg: 'ES256' };
+  const server = createServer();
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  const url = `http://127.0.0.1:${server.address().port}`;
+  server.on('request', (request, response) => {
+    const found = request.url.startsWith('/.well-known') ? { issuer: url, jwks_uri: `${url}/jwks` } : { keys: [jwk] };
+    response.setHeader('content-type', 'application/json').end(JSON.stringify(found));
+  });
+  const encode = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { iss: url, aud: 'bench', sub: 'bench', scope: 'a b', iat: now, exp: now + 3600 };
+  const message = `${encode({ alg: 'ES256', kid: 'one' })}.${encode(claims)}`;
+  const signature = sign('sha256', Buffer.from(message), { key: privateKey, dsaEncoding: 'ieee-p1363' });
+  return { server, url, token: `${message}.${signature.toString('base64url')}` };
+}
+
+// Whoever would measure refusals is told so.
+async function answered(row) {
+  const headers = Object.fromEntries((row.headers ?? []).map((line) => line.split(': ')));
+  const response = await fetch(url(row), { headers, redirect: 'manual' });
+  await response.arrayBuffer();
+  if (response.status >= 400) throw new Error(`${row.name}: ${response.status}`);
+}
+
+function measure(row) {
+  const before = ticks();
+  const headers = (row.headers ?? []).flatMap((line) => ['-H', line]);
+  const told = execFileSync('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, ...headers, url(row)], { encoding: 'utf8' });
+  const used = (ticks() - before) * MICROSECONDS_PER_TICK;
+  const requests = Number(told.match(/(\d+) requests in/)[1]);
+  if (/Non-2xx or 3xx responses/.test(told)) throw new Error(`${row.name}: ${told}`);
+  return { cpu: used / requests, rate: requests / SECONDS };
+}
+
+function ticks() {
+  const fields = readFileSync(`/proc/${host.child.pid}/stat`, 'utf8').split(') ')[1].split(' ');
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+function median(values) {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)];
+}
+
+function print(figures) {
+  console.log('| policy | CPU µs a request | more than without, µs | requests/s |\n| --- | ---: | ---: | ---: |');
+  for (const row of ROWS) {
+    const own = figures.get(row.name);
+    const base = figures.get(row.beside ?? ROWS[0].name);
+    const more = median(own.map((figure, round) => figure.cpu - base[round].cpu));
+    const cells = [row.name, median(own.map((figure) => figure.cpu)).toFixed(1), more.toFixed(1), median(own.map((figure) => figure.rate)).toFixed(0)];
+    console.log(`| ${cells.join(' | ')} |`);
+  }
+}
