@@ -132,8 +132,8 @@ fn is_full(transaction: &Transaction) -> Result<bool> {
 /// How long the next try has to wait after so many failures.
 fn wait_ms(failures: i64, free: i64) -> i64 {
     match failures - free {
-        ..0 => 0,
-        surplus => (WAIT_MS << surplus.min(DOUBLINGS_MAX)).min(WAIT_MS_MAX),
+        ..=0 => 0,
+        surplus => (WAIT_MS << (surplus - 1).min(DOUBLINGS_MAX)).min(WAIT_MS_MAX),
     }
 }
 
@@ -146,12 +146,12 @@ mod tests {
         let check =
             |failures: i64, seconds: i64| assert_eq!(wait_ms(failures, 5), seconds * 1_000, "{failures}");
         check(1, 0);
-        check(4, 0);
-        check(5, 1);
-        check(6, 2);
-        check(9, 16);
-        check(14, 512);
-        check(15, 900);
+        check(5, 0);
+        check(6, 1);
+        check(7, 2);
+        check(10, 16);
+        check(15, 512);
+        check(16, 900);
         check(i64::MAX, 900);
     }
 

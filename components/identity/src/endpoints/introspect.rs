@@ -18,7 +18,7 @@ fn try_answer(request: &Request) -> Result<Response, Failure> {
     let clients = Clients::read()?;
     let client = authenticate(request, &form, &clients)?;
     if !client.is_confidential() {
-        return Err(OauthError::invalid_client("Only a client with a secret may ask.").into());
+        return Err(OauthError::new("unauthorized_client", "Only a client with a secret may ask.").into());
     }
     let state = describe(form.require("token")?, client)?.unwrap_or_else(|| json!({"active": false}));
     Ok(uncached(Response::ok(&state)?))

@@ -14,7 +14,7 @@ use crate::config::lifetimes::{CODE_MS, REFRESH_MS};
 use crate::opaque;
 use crate::sweep::{self, Table};
 
-/// Grants that one user has at a time; the oldest one ends.
+/// Grants that one user has at a time; the oldest ones end.
 const PER_USER_MAX: i64 = 100;
 
 /// The lengths of a verifier (RFC 7636, 4.1).
@@ -76,8 +76,10 @@ impl Grant {
         now_ms: i64,
     ) -> Result<String> {
         sweep::expired(transaction, Table::Grants, now_ms)?;
+        // Codes that nobody has redeemed go first: links alone must not end what is in use.
         let surplus = "DELETE FROM grants WHERE id IN (SELECT id FROM grants WHERE user_id = $1
-                       ORDER BY made_ms DESC, id LIMIT 1000 OFFSET $2)";
+                       ORDER BY CASE WHEN redeemed_ms IS NULL THEN 1 ELSE 0 END, made_ms DESC, id
+                       LIMIT 1000 OFFSET $2)";
         transaction.execute(surplus, params![&signed_in.user_id, PER_USER_MAX - 1])?;
         let code = opaque::random()?;
         let sql = "INSERT INTO grants (id, client_id, user_id, scope, nonce, redirect_uri, challenge,
