@@ -7,6 +7,7 @@ use hostel_sdk::{Error, Result, config};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::issuer::is_protected;
 use crate::opaque;
@@ -88,11 +89,8 @@ impl Clients {
     /// Which one is not; never what it is.
     pub fn check_secrets(&self) -> Result<()> {
         for client in &self.0 {
-            if let Some(name) = &client.secret
-                && read_secret(name)?.chars().count() < SECRET_CHARS_MIN
-            {
-                let fault = format!("the secret `{name}` has under {SECRET_CHARS_MIN} characters");
-                return Err(Error::internal(format!("{fault}: make one with `openssl rand -base64 32`")));
+            if let Some(name) = &client.secret {
+                read_secret(name)?;
             }
         }
         Ok(())
@@ -171,9 +169,14 @@ fn default_grants() -> Vec<GrantType> {
     vec![GrantType::AuthorizationCode]
 }
 
-fn read_secret(name: &str) -> Result<String> {
+fn read_secret(name: &str) -> Result<Zeroizing<String>> {
     let missing = || Error::internal(format!("the secret `{name}` is missing: add it to the secrets"));
-    config::get(name)?.ok_or_else(missing)
+    let secret = config::get(name)?.map(Zeroizing::new).ok_or_else(missing)?;
+    if secret.chars().count() < SECRET_CHARS_MIN {
+        let fault = format!("the secret `{name}` has under {SECRET_CHARS_MIN} characters");
+        return Err(Error::internal(format!("{fault}: make one with `openssl rand -base64 32`")));
+    }
+    Ok(secret)
 }
 
 /// Whether codes may be sent there: protected, or to an app by a scheme of its own domain (RFC 8252, 7.1).

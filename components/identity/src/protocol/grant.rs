@@ -49,7 +49,6 @@ pub struct CodeClaim<'a> {
 }
 
 /// A grant that counts, and the refresh token that counts from now on.
-#[derive(Debug)]
 pub struct Renewed {
     pub grant: Grant,
     pub refresh_token: Option<String>,

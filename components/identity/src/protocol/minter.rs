@@ -35,7 +35,7 @@ pub enum Holder<'a> {
 }
 
 /// The answer of the token endpoint (RFC 6749, 5.1).
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct Tokens {
     access_token: String,
     token_type: &'static str,
