@@ -19,6 +19,7 @@ mod http2;
 mod upstreams;
 mod streams;
 mod identity;
+mod login;
 mod shop;
 mod crash;
 mod deploys;

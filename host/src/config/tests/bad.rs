@@ -114,7 +114,7 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[services.a]\nsecrets = { k = \"env:HOSTEL_NO_SUCH_VARIABLE\" }", "6:17", "services.a.secrets.k", "set the environment variable `HOSTEL_NO_SUCH_VARIABLE`"),
     ("[services.a]\nsecrets = { k = \"file:none.key\" }", "6:17", "services.a.secrets.k", "none.key readable"),
     ("[services.a]\nsecrets = { k = \"file:empty.key\" }", "6:17", "services.a.secrets.k", "it is empty"),
-    ("[services.a]\nsecrets = { k = \"hunter2\" }", "6:17", "services.a.secrets.k", "\"env:NAME\" or \"file:PATH\""),
+    ("[services.a]\nsecrets = { k = \"hunter2\" }", "6:17", "services.a.secrets.k", "\"env:NAME\", \"file:PATH\" or \"generated:NAME\""),
     ("[services.a]\nconfig = { k = \"v\" }\nsecrets = { k = \"file:psp.key\" }", "7:17", "services.a.secrets.k", "another name"),
     // Routes.
     ("[[routes]]\npath = \"/\"\nservice = \"ordre\"\n[services.order]", "7:11", "routes[0].service", "did you mean `order`?"),
