@@ -172,7 +172,7 @@ async fn a_network_of_ipv6_is_one_client() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_addresses_costs_little_memory_and_shares_one_bucket() {
     let limit = "rate-limit = { requests = 1, per = \"24h\" }";
-    let route = format!("[[routes]]\npath = \"/\"\nredirect = { to = \"/elsewhere\" }\n{limit}\n");
+    let route = format!("[[routes]]\npath = \"/\"\nredirect = {{ to = \"/elsewhere\" }}\n{limit}\n");
     let host = Host::start(&format!("{TRUSTED}{route}")).await;
     assert_eq!(flood(&host, 0..1).await, 1);
     let before = rss_kib(host.process());

@@ -59,6 +59,7 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
 fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), String> {
     let fixed = [
         ("gateway.listen", old.gateway.listen == new.gateway.listen),
+        ("gateway.access-log", old.gateway.access_log == new.gateway.access_log),
         ("gateway.tls.redirect", old.gateway.listener.redirect() == new.gateway.listener.redirect()),
         ("admin.listen", old.admin.listen == new.admin.listen),
         ("storage.path", old.storage == new.storage),

@@ -87,6 +87,11 @@ fn check_literal(literal: &str, is_last: bool) -> Result<(), String> {
     if literal == "." || literal == ".." {
         return Err(format!("take out the segment `{literal}`"));
     }
+    if literal.contains(';') {
+        return Err(format!(
+            "take the `;` out of `{literal}`: some programs cut segments there, so that no request with one is let through"
+        ));
+    }
     if literal.chars().any(|char| char.is_whitespace() || char.is_control() || "?#%\\*".contains(char)) {
         return Err(format!(
             "write `{literal}` without blanks, `?`, `#`, `%`, `\\` and `*`; a query is no part of a path"
@@ -101,8 +106,7 @@ mod tests {
 
     #[test]
     fn patterns_have_whole_segments_and_the_rest_at_the_end() {
-        for good in
-            ["/", "/x", "/x/", "/x/{id}", "/{a}/{b-2}/c", "/{*rest}", "/x/{*rest}", "/a.b/~c;d=1", "/ä"]
+        for good in ["/", "/x", "/x/", "/x/{id}", "/{a}/{b-2}/c", "/{*rest}", "/x/{*rest}", "/a.b/~c", "/ä"]
         {
             assert_eq!(check(good), Ok(()), "{good}");
         }

@@ -84,7 +84,9 @@ fn check_segments(text: &str) -> Result<(), String> {
     match segments
         .iter()
         .enumerate()
-        .find(|(index, text)| (text.is_empty() && *index != last) || **text == "." || **text == "..")
+        // What follows a `;` is cut by some programs (see the gateway's normal form of paths).
+        .map(|(index, text)| (index, text.split(';').next().unwrap_or_default()))
+        .find(|(index, text)| (text.is_empty() && *index != last) || *text == "." || *text == "..")
     {
         Some((_, segment)) => Err(format!("take out the segment `{segment}` of {text:?}")),
         None => Ok(()),

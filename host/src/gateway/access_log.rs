@@ -19,9 +19,11 @@ use super::forward;
 use super::forward::upgrade::Tunnel;
 use super::limits::BodyFate;
 use super::listener::connection::Busy;
+use super::reply::Refusal;
 use crate::body::{Body, BodyError, Response};
-use crate::names::{ServiceName, VersionNumber};
+use crate::names::{RequestId, ServiceName, VersionNumber};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::trace::TraceContext;
 
 /// Lines that wait for the disk; beyond them lines are dropped and counted, so that a slow disk delays no
 /// request. At 1 KiB a line this is 4 MiB at most.
@@ -125,6 +127,48 @@ impl AccessLog {
                 }
             }
         }
+    }
+}
+
+/// Writes down request heads that were refused before anything could be read of them.
+#[derive(Debug)]
+pub struct RefusedHeads {
+    client: std::net::IpAddr,
+    log: Arc<AccessLog>,
+    metrics: Arc<Metrics>,
+}
+
+impl RefusedHeads {
+    /// Those of one connection.
+    pub fn new(client: std::net::IpAddr, log: &Arc<AccessLog>, metrics: &Arc<Metrics>) -> Self {
+        Self { client, log: log.clone(), metrics: metrics.clone() }
+    }
+
+    /// Writes one down; answers the id under which its client can ask.
+    pub fn note(&self, refusal: &Refusal) -> RequestId {
+        let (id, status) = (RequestId::new(), refusal.status().as_u16());
+        let unread = "-".to_owned();
+        self.metrics.request(None, None, "", &Method::default(), status, std::time::Duration::ZERO);
+        self.log.write(Line {
+            time: jiff::Timestamp::now(),
+            client: self.client.to_canonical(),
+            certificate: None,
+            method: unread.clone(),
+            path: unread.clone(),
+            protocol: unread,
+            status,
+            bytes: 0,
+            duration_ms: 0.0,
+            route: None,
+            service: None,
+            version: None,
+            request: id.as_str().into(),
+            trace: TraceContext::new().trace_text(),
+            subject: None,
+            refusal: Some(refusal.name()),
+            complete: true,
+        });
+        id
     }
 }
 

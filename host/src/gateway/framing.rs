@@ -24,10 +24,17 @@ const FIELD_FRAME_BYTES: usize = 4;
 /// Bytes of a request line beside method and target (two spaces and `HTTP/1.1`).
 const REQUEST_LINE_FRAME_BYTES: usize = 10;
 
+/// Digits of a Content-Length: more do not fit into 64 bits.
+const LENGTH_DIGITS_MAX: usize = 19;
+
 /// Checks the head and brings it into one form: the target is a path with its query, the host stands in
 /// the Host field. HTTP/1.0 may name no host.
 pub fn check(head: &mut Parts) -> Result<(), Refusal> {
+    if head.version == Version::HTTP_2 {
+        join_cookies(head);
+    }
     check_sizes(head)?;
+    check_length(head)?;
     if head.method == Method::CONNECT {
         return Err(Refusal::Malformed("CONNECT is not served here"));
     }
@@ -42,6 +49,31 @@ pub fn check(head: &mut Parts) -> Result<(), Refusal> {
 /// The host that the request names, after [`check`].
 pub fn host_of(head: &Parts) -> Option<&str> {
     head.headers.get(header::HOST).and_then(|host| host.to_str().ok())
+}
+
+/// HTTP/2 clients may send each cookie as a field of its own; everybody behind expects one (RFC 9113, 8.2.3).
+fn join_cookies(head: &mut Parts) {
+    let crumbs: Vec<&[u8]> = head.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() < 2 {
+        return;
+    }
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        head.headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// One length or none (RFC 9110, 8.6): what HTTP/2 lets pass would reach services as two.
+fn check_length(head: &Parts) -> Result<(), Refusal> {
+    let mut lengths = head.headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    let is_number =
+        (1..=LENGTH_DIGITS_MAX).contains(&length.len()) && length.as_bytes().iter().all(u8::is_ascii_digit);
+    if !is_number || lengths.next().is_some() {
+        return Err(Refusal::Malformed("there is not one valid Content-Length"));
+    }
+    Ok(())
 }
 
 fn check_sizes(head: &Parts) -> Result<(), Refusal> {
@@ -82,11 +114,16 @@ fn check_host(head: &mut Parts) -> Result<(), Refusal> {
     if fields.next().is_some() {
         return Err(Refusal::Malformed("there is more than one Host field"));
     }
-    if field.is_none() && head.uri.authority().is_none() {
-        return match head.version {
-            Version::HTTP_09 | Version::HTTP_10 => Ok(()),
-            _ => Err(Refusal::Malformed("there is no Host field")),
-        };
+    // In HTTP/1.1 the field is due even where the target names the host (RFC 9112, 3.2).
+    match head.version {
+        Version::HTTP_09 | Version::HTTP_10 if field.is_none() && head.uri.authority().is_none() => {
+            return Ok(());
+        }
+        Version::HTTP_11 if field.is_none() => return Err(Refusal::Malformed("there is no Host field")),
+        _ if field.is_none() && head.uri.authority().is_none() => {
+            return Err(Refusal::Malformed("there is no Host field"));
+        }
+        _ => {}
     }
     let malformed = Refusal::Malformed("the host is not one host with an optional port");
     let field = match field.map(HeaderValue::to_str) {
@@ -139,8 +176,9 @@ mod tests {
 
     #[test]
     fn what_the_library_lets_through_is_refused() {
-        let cases: [(&str, &str, &[&str]); 12] = [
+        let cases: [(&str, &str, &[&str]); 13] = [
             ("GET", "/", &[]),
+            ("GET", "http://a/", &[]),
             ("GET", "/", &["a", "a"]),
             ("GET", "/", &["a, b"]),
             ("GET", "/", &["u@a"]),
@@ -169,6 +207,35 @@ mod tests {
         assert_eq!(host_of(&head), Some("shop.example"));
         assert!(check_head("GET", "/", &[], Version::HTTP_10).is_ok());
         assert!(check_head("OPTIONS", "*", &["a"], Version::HTTP_11).is_ok());
+    }
+
+    #[test]
+    fn cookies_of_http_2_become_one_field() {
+        let request = http::Request::builder().version(Version::HTTP_2).uri("http://a/");
+        let request = request.header("cookie", "a=1").header("x", "1").header("cookie", "b=2; c=3");
+        let mut head = request.body(()).unwrap().into_parts().0;
+        check(&mut head).unwrap();
+        let cookies: Vec<_> = head.headers.get_all(header::COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+        let many = (0..HEADER_FIELDS_MAX * 2)
+            .fold(http::Request::builder().version(Version::HTTP_2).uri("http://a/"), |request, number| {
+                request.header("cookie", format!("c{number}=1"))
+            });
+        assert!(check(&mut many.body(()).unwrap().into_parts().0).is_ok(), "crumbs are one field");
+    }
+
+    #[test]
+    fn a_length_is_one_number() {
+        for lengths in
+            [&["5", "5"] as &[&str], &[""], &["+5"], &["5, 5"], &["0x5"], &["99999999999999999999"]]
+        {
+            let mut request = http::Request::builder().version(Version::HTTP_2).uri("http://a/");
+            for length in lengths {
+                request = request.header("content-length", *length);
+            }
+            let mut head = request.body(()).unwrap().into_parts().0;
+            assert!(matches!(check(&mut head), Err(Refusal::Malformed(_))), "{lengths:?}");
+        }
     }
 
     #[test]

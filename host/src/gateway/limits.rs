@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::forward;
 use super::reply::Refusal;
 use crate::body::BodyError;
 
@@ -135,10 +136,15 @@ impl Body for LimitedBody {
             return Poll::Ready(Some(Err(error.clone())));
         }
         match Pin::new(&mut this.incoming).poll_frame(context) {
-            Poll::Ready(Some(Ok(frame))) => match this.count(&frame) {
-                Ok(()) => Poll::Ready(Some(Ok(frame))),
-                Err(error) => this.fail(error),
-            },
+            Poll::Ready(Some(Ok(mut frame))) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    forward::prepare_trailers(trailers);
+                }
+                match this.count(&frame) {
+                    Ok(()) => Poll::Ready(Some(Ok(frame))),
+                    Err(error) => this.fail(error),
+                }
+            }
             Poll::Ready(Some(Err(error))) => this.fail(BodyError::Broken(error.to_string())),
             Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending if this.is_too_slow(context) => this.fail(BodyError::Idle),

@@ -100,11 +100,12 @@ impl Pipeline {
     ) -> Result<Response, Refusal> {
         let (mut head, incoming) = request.into_parts();
         framing::check(&mut head)?;
+        forward::strip_claims(&mut head.headers);
         account.context.peer.check_authority(&head)?;
         if account.in_flight() > self.requests_max {
             return Err(Refusal::Overloaded);
         }
-        if head.uri.path() == "*" {
+        if head.uri.path() == "*" || ends_here(&head) {
             return Ok(about_the_host());
         }
         if let Some(response) = self.preflight(&head, &mut account.context) {
@@ -194,6 +195,11 @@ fn limited(
     let limited = LimitedBody::new(incoming, bytes_max, timeout);
     *fate = Some(limited.fate());
     Ok(limited.boxed_unsync())
+}
+
+/// Whether the question about options was for the gateway itself (RFC 9110, 7.6.2).
+fn ends_here(head: &request::Parts) -> bool {
+    head.method == Method::OPTIONS && forward::forwards_left(&head.headers) == Some(0)
 }
 
 /// The answer to `OPTIONS *` (RFC 9110, 9.3.7): the methods that a route can have.

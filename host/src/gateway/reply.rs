@@ -226,10 +226,9 @@ pub fn refuse(refusal: &Refusal, context: &Context) -> Response {
 }
 
 /// The same for a head that never became a request, as bytes. Its connection closes.
-pub fn refuse_head(refusal: &Refusal) -> Vec<u8> {
-    let (status, id) = (refusal.status(), RequestId::new());
+pub fn refuse_head(refusal: &Refusal, id: &RequestId) -> Vec<u8> {
+    let status = refusal.status();
     let text = problem(refusal, id.as_str());
-    tracing::debug!(request = id.as_str(), "a request head was refused: {}", refusal.detail());
     let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&jiff::Timestamp::now());
     let date = date.map(|date| format!("date: {date}\r\n")).unwrap_or_default();
     let head = format!(

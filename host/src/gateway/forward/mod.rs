@@ -12,7 +12,7 @@ pub mod upgrade;
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
 use self::upgrade::Tunnel;
 use super::context::{self, Context};
@@ -46,6 +46,33 @@ const ALWAYS_KEPT: [HeaderName; 4] =
 
 /// What proxies say about a client: read before from trusted ones, said anew for the service.
 const PROXY_HEADERS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-"];
+
+/// What a trailer cannot say: whom the message is for, who sends it, how it is to be read (RFC 9110, 6.5.1).
+const NOT_IN_TRAILERS: [HeaderName; 16] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::EXPECT,
+    header::HOST,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::RANGE,
+    header::TE,
+    header::TRAILER,
+    header::VIA,
+    HeaderName::from_static("x-api-key"),
+];
+
+/// The name under which the gateway stands in Via (RFC 9110, 7.6.3), behind the version that it was asked in.
+const VIA: [HeaderValue; 3] = [
+    HeaderValue::from_static("1.0 hostel"),
+    HeaderValue::from_static("1.1 hostel"),
+    HeaderValue::from_static("2 hostel"),
+];
 
 /// The host of a request of HTTP/1.0 that names none (RFC 9112, 3.3): services expect one.
 const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
@@ -123,7 +150,10 @@ pub async fn send(
 fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     strip_hop_by_hop(headers);
     headers.remove(header::EXPECT);
-    strip_claims(headers);
+    headers.append(header::VIA, via(context.version));
+    if let Some(left) = forwards_left(headers) {
+        headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
+    }
     if context::caller_trace(headers).is_none() {
         // The state belongs to the trace that is not continued.
         headers.remove("tracestate");
@@ -132,6 +162,28 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     headers.entry(header::HOST).or_insert(DEFAULT_HOST);
     headers.insert("hostel-request", text(context.request_id.to_string())?);
     forwarded::write(headers, context)
+}
+
+/// Takes out of trailers what only a head can say, and what only the host can.
+pub fn prepare_trailers(trailers: &mut HeaderMap) {
+    strip_claims(trailers);
+    for name in HOP_BY_HOP.iter().chain(&NOT_IN_TRAILERS) {
+        trailers.remove(name);
+    }
+}
+
+/// How many more proxies the request may pass (RFC 9110, 7.6.2); none where it does not say.
+pub fn forwards_left(headers: &HeaderMap) -> Option<u32> {
+    headers.get(header::MAX_FORWARDS)?.to_str().ok()?.parse().ok()
+}
+
+fn via(version: Version) -> HeaderValue {
+    let [first, second, third] = VIA;
+    match version {
+        Version::HTTP_09 | Version::HTTP_10 => first,
+        Version::HTTP_11 => second,
+        _ => third,
+    }
 }
 
 /// Changes what the route changes of a request.
@@ -168,9 +220,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes out what a client claims in the name of the host or of a proxy. `_` counts as `-`, since many
+/// Takes out what a client claims in the name of the host or of a proxy, once the words of trusted proxies were
+/// read: nothing behind may believe it, not even the choice of the route. `_` counts as `-`, since many
 /// frameworks read both as the same name.
-fn strip_claims(headers: &mut HeaderMap) {
+pub fn strip_claims(headers: &mut HeaderMap) {
     let claims = |name: &&HeaderName| {
         let starts_with = |prefix: &str| {
             let bytes = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
@@ -213,6 +266,7 @@ mod tests {
         let peer = Peer::new("192.0.2.7".parse().unwrap(), None, &Arc::from([]));
         let context = Context::begin(&request, &Arc::new(peer));
         let mut headers = request.into_parts().0.headers;
+        strip_claims(&mut headers);
         prepare(&mut headers, &context).unwrap();
         headers
     }
@@ -244,6 +298,33 @@ mod tests {
         assert_eq!(headers["x-forwarded-port"], "80");
         assert_eq!(headers["forwarded"], "for=192.0.2.7;proto=http;host=\"shop.example\"");
         assert_eq!(headers["hostelry"], "kept");
+    }
+
+    #[test]
+    fn trailers_say_nothing_that_a_head_must() {
+        let mut trailers = HeaderMap::new();
+        for name in [
+            "hostel-subject",
+            "hostel_subject",
+            "x-forwarded-for",
+            "authorization",
+            "host",
+            "cookie",
+            "upgrade",
+        ] {
+            trailers.insert(name, HeaderValue::from_static("x"));
+        }
+        trailers.insert("x-checksum", HeaderValue::from_static("7"));
+        prepare_trailers(&mut trailers);
+        assert_eq!(trailers.keys().collect::<Vec<_>>(), ["x-checksum"]);
+    }
+
+    #[test]
+    fn the_way_is_told_and_counted() {
+        let headers = prepared(&[("via", "1.0 before"), ("max-forwards", "3")]);
+        assert_eq!(headers.get_all("via").iter().collect::<Vec<_>>(), ["1.0 before", "1.1 hostel"]);
+        assert_eq!(headers["max-forwards"], "2");
+        assert!(!prepared(&[]).contains_key("max-forwards"));
     }
 
     #[test]

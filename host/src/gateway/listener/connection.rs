@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::patience::Untaken;
 use crate::gateway::forward::upgrade::Tunnel;
 
 /// How long a closing connection listens on, so that the client reads the last response before what it
@@ -42,9 +43,6 @@ pub struct Activity {
     http2: AtomicBool,
     /// Whether HTTP has ended and another protocol goes on.
     switched: AtomicBool,
-    /// For each request: milliseconds after `opened` since which the client has not taken what was handed
-    /// over; 0 while nothing waits for it.
-    untaken: Mutex<Vec<Arc<AtomicU64>>>,
     /// What goes on over the connection when HTTP has ended.
     tunnel: Mutex<Option<Tunnel>>,
 }
@@ -59,16 +57,15 @@ impl Activity {
             head_begun: AtomicBool::new(true),
             http2: AtomicBool::new(false),
             switched: AtomicBool::new(false),
-            untaken: Mutex::default(),
             tunnel: Mutex::default(),
         })
     }
 
-    /// When the connection is to be closed if nothing happens. While requests are in flight that is only
-    /// when the client leaves a response untaken.
+    /// When the connection is to be closed if nothing happens; never while requests are in flight, which have
+    /// their own limits.
     pub fn deadline(&self, timeouts: &Timeouts) -> Option<Instant> {
         if self.is_busy() {
-            return Some(self.opened + self.untaken_since()? + timeouts.write);
+            return None;
         }
         let wait = if self.head_begun.load(Ordering::Acquire) { timeouts.header } else { timeouts.idle };
         Some(self.opened + Duration::from_millis(self.since.load(Ordering::Acquire)) + wait)
@@ -94,17 +91,6 @@ impl Activity {
         self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Since when the oldest part of a response waits for the client. HTTP/1 stops writing to the stream
-    /// then, which the stream sees itself; an HTTP/2 client may hold one window shut and take the rest.
-    fn untaken_since(&self) -> Option<Duration> {
-        if !self.http2.load(Ordering::Acquire) {
-            return None;
-        }
-        let untaken = self.untaken.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = untaken.iter().map(|since| since.load(Ordering::Acquire));
-        since.filter(|since| *since > 0).min().map(Duration::from_millis)
-    }
-
     fn elapsed(&self) -> u64 {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -125,7 +111,8 @@ impl Activity {
 pub struct Busy {
     activity: Arc<Activity>,
     in_flight: Arc<AtomicUsize>,
-    untaken: Arc<AtomicU64>,
+    /// None in HTTP/1.1, where the connection itself shows it.
+    untaken: Option<Arc<Untaken>>,
 }
 
 impl Busy {
@@ -135,19 +122,17 @@ impl Busy {
         activity.head_begun.store(false, Ordering::Release);
         activity.http2.store(version == http::Version::HTTP_2, Ordering::Release);
         in_flight.fetch_add(1, Ordering::AcqRel);
-        let untaken = Arc::new(AtomicU64::new(0));
-        activity.untaken.lock().unwrap_or_else(PoisonError::into_inner).push(untaken.clone());
-        Self { activity: activity.clone(), in_flight: in_flight.clone(), untaken }
+        Self { activity: activity.clone(), in_flight: in_flight.clone(), untaken: Untaken::of_this_stream() }
     }
 
     /// A part of the response was handed over; it waits for the client until more is asked for.
     pub fn handed_over(&self) {
-        self.untaken.store(self.activity.elapsed().max(1), Ordering::Release);
+        self.untaken.as_ref().inspect(|untaken| untaken.handed_over());
     }
 
     /// More of the response is asked for, so the client has taken what was handed over.
     pub fn asked(&self) {
-        self.untaken.store(0, Ordering::Release);
+        self.untaken.as_ref().inspect(|untaken| untaken.taken());
     }
 
     /// The response to this request is the last of HTTP on its connection: the tunnel goes on.
@@ -166,9 +151,6 @@ impl Drop for Busy {
     fn drop(&mut self) {
         // The wait begins before the count falls, or the old one would be seen to have run out.
         self.activity.wait_from_now(false);
-        let mut untaken = self.activity.untaken.lock().unwrap_or_else(PoisonError::into_inner);
-        untaken.retain(|other| !Arc::ptr_eq(other, &self.untaken));
-        drop(untaken);
         self.activity.requests.fetch_sub(1, Ordering::AcqRel);
         self.in_flight.fetch_sub(1, Ordering::AcqRel);
     }

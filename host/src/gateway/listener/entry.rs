@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::server::conn::auto;
 use ipnet::IpNet;
 
 use super::certificate::TlsError;
 use super::connection::Timeouts;
+use super::patience::StreamExecutor;
 use super::tls::Tls;
 use crate::config::GatewayConfig;
 use crate::gateway::forward::forwarded;
@@ -20,6 +21,12 @@ const HEAD_BUFFER_BYTES_MAX: usize = 96 * 1024;
 /// Response bytes that are held for each HTTP/2 stream whose client does not read.
 const STREAM_SEND_BYTES_MAX: usize = 64 * 1024;
 
+/// Request bytes that are held for each HTTP/2 stream whose service does not read.
+const STREAM_RECEIVE_BYTES_MAX: u32 = 64 * 1024;
+
+/// The same for each connection: 1,024 of them, as many as one address may open, hold 256 MiB at most.
+const CONNECTION_RECEIVE_BYTES_MAX: u32 = 256 * 1024;
+
 /// Built whole from one configuration; a connection keeps the one with which it began.
 pub struct Entry {
     /// Open connections at most.
@@ -27,7 +34,7 @@ pub struct Entry {
     /// How long clients may wait or make wait.
     pub timeouts: Timeouts,
     /// HTTP/1.1 and HTTP/2, told apart by the first bytes.
-    pub protocol: auto::Builder<TokioExecutor>,
+    pub protocol: auto::Builder<StreamExecutor>,
     /// None: clear text.
     pub tls: Option<Tls>,
     /// Whether connections begin with a header of the PROXY protocol.
@@ -71,14 +78,14 @@ impl Entry {
     }
 }
 
-fn protocol(config: &GatewayConfig) -> auto::Builder<TokioExecutor> {
+fn protocol(config: &GatewayConfig) -> auto::Builder<StreamExecutor> {
     let http2 = &config.listener.http2;
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(StreamExecutor::new(config.write_timeout));
     builder
         .http1()
         .timer(TokioTimer::new())
         // A second net behind `Activity`, which tells a slow head from an idle connection.
-        .header_read_timeout(config.idle_timeout)
+        .header_read_timeout(config.idle_timeout + config.header_timeout)
         .max_buf_size(HEAD_BUFFER_BYTES_MAX)
         .http2()
         .timer(TokioTimer::new())
@@ -86,6 +93,8 @@ fn protocol(config: &GatewayConfig) -> auto::Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(http2.resets_max)
         .max_header_list_size(http2.header_list_bytes_max)
         .max_send_buf_size(STREAM_SEND_BYTES_MAX)
+        .initial_stream_window_size(STREAM_RECEIVE_BYTES_MAX)
+        .initial_connection_window_size(CONNECTION_RECEIVE_BYTES_MAX)
         .keep_alive_interval(http2.ping_interval)
         .keep_alive_timeout(http2.ping_timeout);
     builder

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of routes; below it stands `pipeline`. Files in reading order: `entry` is what connections meet;
 //! `admission` counts them; `proxy_protocol` and `tls`, with `certificate` and `client_certificate`, tell the `peer`;
-//! `connection` is what lies below HTTP, `wire` holds it to its rules; `redirect` answers where only https is served.
+//! `connection` is what lies below HTTP, `wire` holds it to its rules; `patience` ends streams that nobody reads; `redirect` answers where only https is served.
 
 pub mod entry;
 pub mod admission;
@@ -12,6 +12,7 @@ mod certificate;
 pub mod client_certificate;
 pub mod peer;
 pub mod connection;
+mod patience;
 mod redirect;
 mod wire;
 
@@ -40,6 +41,7 @@ use self::entry::Entry;
 use self::peer::Peer;
 use self::wire::StrictStream;
 use super::Shared;
+use super::access_log::RefusedHeads;
 use super::pipeline;
 
 /// How long accepting pauses when the system has no more file descriptors: connections that end free some.
@@ -191,7 +193,8 @@ impl Arrival {
         let peer = Arc::new(peer);
         let activity = Activity::new();
         let stream = Connection::new(stream, activity.clone(), timeouts.write);
-        let io = TokioIo::new(StrictStream::new(stream, activity.clone()));
+        let heads = RefusedHeads::new(peer.address, &self.shared.access_log, &self.shared.metrics);
+        let io = TokioIo::new(StrictStream::new(stream, activity.clone(), heads));
         let service = service_fn(|request: Request<Incoming>| {
             let shared = self.shared.clone();
             let busy = Busy::begin(&activity, &shared.in_flight, request.version());
@@ -216,7 +219,7 @@ impl Arrival {
             // A request that crossed the farewell on its way is still answered.
             let deadline = closing_at.filter(|_| !busy).or_else(|| activity.deadline(&timeouts));
             if deadline.is_some_and(|deadline| deadline <= now) {
-                if busy || closing_at.is_some() || activity.owes_head() {
+                if closing_at.is_some() || activity.owes_head() {
                     return;
                 }
                 connection.as_mut().graceful_shutdown();

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -60,7 +60,13 @@ impl Tls {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(certificates.clone());
         server.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        server.ticketer = rustls::crypto::ring::Ticketer::new().map_err(failed)?;
+        if config.clients.is_some() {
+            // A resumed session would keep a client known whose certificate has expired since (RFC 8446, 4.6.1).
+            server.send_tls13_tickets = 0;
+            server.session_storage = Arc::new(NoServerSessionStorage {});
+        } else {
+            server.ticketer = rustls::crypto::ring::Ticketer::new().map_err(failed)?;
+        }
         Ok(Self {
             acceptor: Arc::new(server).into(),
             certificates,

@@ -190,8 +190,10 @@ impl Routes {
         let (routes, rest_length) = self.candidates(host, path).ok_or(Refusal::NoRoute)?;
         let met = || routes.iter().filter(|route| facts.meet(&route.conditions));
         // They stand in the order of how specific they are.
-        let named = met().find(|route| !route.methods.is_empty() && accepts(route, method));
-        let route = named.or_else(|| met().find(|route| route.methods.is_empty()));
+        let named = |method: &Method| met().find(|route| route.methods.contains(method));
+        // Who answers GET answers HEAD (RFC 9110, 9.3.2), where nobody names it.
+        let of_get = || named(&Method::GET).filter(|_| method == Method::HEAD);
+        let route = named(method).or_else(of_get).or_else(|| met().find(|route| route.methods.is_empty()));
         let rest_start = path.len() - rest_length;
         match route {
             Some(route) => Ok((route, rest_start)),
@@ -313,11 +315,6 @@ fn add(routes: &mut Vec<Arc<Route>>, route: Arc<Route>) -> Result<(), RouteError
     let place = routes.partition_point(|other| other.conditions.weight() >= route.conditions.weight());
     routes.insert(place, route);
     Ok(())
-}
-
-/// Who answers GET answers HEAD (RFC 9110, 9.3.2).
-fn accepts(route: &Route, method: &Method) -> bool {
-    route.methods.contains(method) || (method == Method::HEAD && route.methods.contains(&Method::GET))
 }
 
 fn allow<'r>(routes: impl Iterator<Item = &'r Arc<Route>>) -> HeaderValue {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{Fault, Scanner};
+use crate::gateway::access_log::RefusedHeads;
 use crate::gateway::listener::connection::Activity;
 use crate::gateway::reply;
 
@@ -17,6 +18,8 @@ use crate::gateway::reply;
 pub struct StrictStream<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// Where heads are written down that the library never sees.
+    heads: RefusedHeads,
     scanner: Scanner,
     ending: Option<Ending>,
     /// Whether all that the library has written went out.
@@ -36,9 +39,9 @@ struct Ending {
 }
 
 impl Ending {
-    fn of(fault: &Fault) -> Self {
+    fn of(fault: &Fault, heads: &RefusedHeads) -> Self {
         let (detail, answer) = match fault {
-            Fault::Head(refusal) => (refusal.detail(), reply::refuse_head(refusal)),
+            Fault::Head(refusal) => (refusal.detail(), reply::refuse_head(refusal, &heads.note(refusal))),
             Fault::Body(refusal) => (refusal.detail(), Vec::new()),
             Fault::Flood(flood) => ("a flood of frames that carry nothing".to_owned(), flood.goaway()),
         };
@@ -48,9 +51,9 @@ impl Ending {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> StrictStream<S> {
     /// Reads a stream from its start; `activity` tells whether a request is in flight.
-    pub fn new(stream: S, activity: Arc<Activity>) -> Self {
+    pub fn new(stream: S, activity: Arc<Activity>, heads: RefusedHeads) -> Self {
         let scanner = Scanner::new();
-        Self { stream, activity, scanner, ending: None, is_flushed: true, is_waiting: false }
+        Self { stream, activity, heads, scanner, ending: None, is_flushed: true, is_waiting: false }
     }
 
     /// Whether the last word is being said, so that the library may say nothing any more.
@@ -109,7 +112,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for StrictStream<S> {
                 return Poll::Ready(Ok(()));
             };
             buffer.set_filled(before + violation.at);
-            this.ending = Some(Ending::of(&violation.fault));
+            this.ending = Some(Ending::of(&violation.fault, &this.heads));
             if violation.at > 0 {
                 return Poll::Ready(Ok(()));
             }
