@@ -18,7 +18,7 @@ use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::balance::stream::Upgraded;
 use crate::body::{Request, Response};
@@ -80,9 +80,11 @@ impl Asked {
     pub fn tunnel(self, upgraded: Upgraded) -> Tunnel {
         async move {
             let Upgraded { connection, idle, held } = upgraded;
-            match futures::future::try_join(self.client, connection).await {
-                Ok((client, service)) => join(TokioIo::new(client), TokioIo::new(service), idle).await,
-                Err(error) => tracing::debug!(%error, "a connection did not switch protocols"),
+            let switched = futures::future::try_join(self.client, connection);
+            match timeout(idle, switched).await {
+                Ok(Ok((client, service))) => join(TokioIo::new(client), TokioIo::new(service), idle).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a connection did not switch protocols"),
+                Err(_) => tracing::debug!(?idle, "a connection did not switch protocols in time"),
             }
             drop(held);
         }
