@@ -16,6 +16,7 @@ mod proxies;
 mod slow_clients;
 mod http2;
 mod upstreams;
+mod blame;
 mod streams;
 mod identity;
 mod shop;
