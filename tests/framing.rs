@@ -11,6 +11,7 @@ const SMUGGLED: &str = "GET /probe/counter HTTP/1.1\r\nhost: a\r\n\r\n";
 /// Heads and request lines that are not written as RFC 9112 has it, or not as all software reads it.
 #[rustfmt::skip]
 const BROKEN_HEADS: &[&str] = &[
+    "GET http://a/probe/ok HTTP/1.1\r\n\r\n",
     // Line ends.
     "GET /probe/ok HTTP/1.1\nhost: a\n\n",
     "GET /probe/ok HTTP/1.1\nhost: a\r\n\r\n",

@@ -4,11 +4,11 @@ use std::fs::{self, File};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::task::JoinHandle;
 
 use crate::limits::probe;
@@ -155,12 +155,45 @@ async fn games_with_windows_end_their_connection() {
     target.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_reads_is_reset_and_the_others_go_on() {
+    let target = Target::start().await;
+    let (read, mut write) = open(&target.host, &[]).await;
+    let wide = frame(WINDOW_UPDATE, 0, 0, &(1u32 << 30).to_be_bytes());
+    write.write_all(&[wide, get("/large.bin", 1)].concat()).await.unwrap();
+    let mut frames = Frames(read);
+    let (mut answered, mut is_reset) = (0, false);
+    let deadline = Instant::now() + PATIENCE;
+    for stream in (3..).step_by(2) {
+        assert!(Instant::now() < deadline, "the stream is never reset");
+        write.write_all(&get("/innocent/ok", stream)).await.unwrap();
+        let ended = async {
+            loop {
+                let (kind, flags, of, _) = frames.next().await.expect("the connection goes on");
+                is_reset |= kind == RST_STREAM && of == 1;
+                if of == stream && (kind == DATA || kind == HEADERS) && flags & END_STREAM != 0 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("another stream is answered");
+        answered += 1;
+        // Also after the reset.
+        if is_reset && answered > 10 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    target.finish().await;
+}
+
 impl Target {
     async fn start() -> Self {
         let few = "instances = { min = 1, max = 4 }";
         let files = "[[routes]]\npath = \"/{*rest}\"\nfiles = \"site\"\n";
         let services = probe("probe", few) + &probe("innocent", few);
-        let mut host = Host::prepare(&format!("write-timeout = \"1s\"\n{services}{files}"));
+        let times = "write-timeout = \"1s\"\nidle-timeout = \"2s\"\n";
+        let mut host = Host::prepare(&format!("{times}{services}{files}"));
         fs::create_dir(host.path("site")).unwrap();
         File::create(host.path("site/large.bin")).unwrap().set_len(32 << 20).unwrap();
         host.launch().await;
@@ -210,31 +243,43 @@ fn assert_calmed(code: Option<u32>) {
     assert!(code.is_none_or(|code| code == ENHANCE_YOUR_CALM), "{code:?}");
 }
 
-/// A connection whose preface is done, and a task that reads until its end.
-async fn connect(host: &Host, settings: &[u8]) -> (JoinHandle<Option<u32>>, tokio::net::tcp::OwnedWriteHalf) {
+/// A connection whose preface is done.
+async fn open(host: &Host, settings: &[u8]) -> (OwnedReadHalf, OwnedWriteHalf) {
     let (read, mut write) = TcpStream::connect(host.gateway_address()).await.unwrap().into_split();
     let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let begin = [preface, &*frame(SETTINGS, 0, 0, settings), &*frame(SETTINGS, ACK, 0, &[])].concat();
     write.write_all(&begin).await.unwrap();
-    (tokio::spawn(read_to_end(read)), write)
+    (read, write)
 }
 
-/// Reads all frames; answers the code of the last GOAWAY.
-async fn read_to_end(mut stream: OwnedReadHalf) -> Option<u32> {
-    let mut code = None;
-    loop {
-        let mut head = [0; 9];
-        if stream.read_exact(&mut head).await.is_err() {
-            return code;
+/// The same, and a task that reads until its end; answers the code of the last GOAWAY.
+async fn connect(host: &Host, settings: &[u8]) -> (JoinHandle<Option<u32>>, OwnedWriteHalf) {
+    let (read, write) = open(host, settings).await;
+    let reading = async move {
+        let (mut frames, mut code) = (Frames(read), None);
+        while let Some((kind, _, _, payload)) = frames.next().await {
+            if kind == GOAWAY {
+                code = payload[4..8].try_into().ok().map(u32::from_be_bytes);
+            }
         }
+        code
+    };
+    (tokio::spawn(reading), write)
+}
+
+/// What the host sends.
+struct Frames(OwnedReadHalf);
+
+impl Frames {
+    /// Kind, flags, stream and payload of the next frame; none at the end.
+    async fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head).await.ok()?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
         let mut payload = vec![0; length as usize];
-        if stream.read_exact(&mut payload).await.is_err() {
-            return code;
-        }
-        if head[3] == GOAWAY {
-            code = payload[4..8].try_into().ok().map(u32::from_be_bytes);
-        }
+        self.0.read_exact(&mut payload).await.ok()?;
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        Some((head[3], head[4], stream, payload))
     }
 }
 

@@ -11,6 +11,7 @@ mod gateway;
 mod routing;
 mod static_files;
 mod framing;
+mod heads;
 mod tls;
 mod proxies;
 mod slow_clients;

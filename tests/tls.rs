@@ -234,6 +234,21 @@ async fn the_holder_of_a_client_certificate_is_known_to_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_not_resumed_where_certificates_are_identities() {
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let again = ["-servername", "shop.test", "-tls1_2", "-reconnect"];
+    let host = start(&servers, &format!("{CERTIFICATES}{SITE}")).await;
+    assert!(shaken(&host, &again).await.contains("Reused, TLSv1.2"), "it is resumed elsewhere");
+    let asked = "client-ca = \"clients.pem\"\nclient-certificates = \"optional\"\n";
+    let mut host = Host::prepare(&format!("{CERTIFICATES}{asked}{SITE}"));
+    write_files(&host, &servers);
+    fs::write(host.path("clients.pem"), clients.pem()).unwrap();
+    host.launch().await;
+    let seen = shaken(&host, &again).await;
+    assert!(seen.contains("New, TLSv1.2") && !seen.contains("Reused"), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_clear_text_listener_redirects() {
     let authority = Authority::new("tests");
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();

@@ -318,19 +318,29 @@ async fn slow_and_idle_clients_are_let_go() {
 }
 
 #[tokio::test]
-async fn an_http2_client_that_keeps_its_window_shut_is_let_go() {
+async fn an_http2_stream_whose_window_stays_shut_is_reset_alone() {
     let running = start("window", |config| config.write_timeout = Duration::from_millis(300)).await;
     let stream = TokioIo::new(running.connect().await);
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
     let connection = tokio::spawn(connection);
-    let uri = format!("http://{}/large.bin", running.gateway.local_address());
-    let request = http::Request::get(uri).body(Empty::<Bytes>::new()).unwrap();
-    let response = sender.send_request(request).await.unwrap();
+    let request = |path: &str| {
+        let uri = format!("http://{}{path}", running.gateway.local_address());
+        http::Request::get(uri).body(Empty::<Bytes>::new()).unwrap()
+    };
     // Held and never read; the connection itself goes on reading and answering.
-    let ended = tokio::time::timeout(PATIENCE, connection).await.unwrap();
-    assert!(ended.is_ok());
+    let response = sender.send_request(request("/large.bin")).await.unwrap();
+    let in_flight = &running.gateway.shared.in_flight;
+    let given_up = async {
+        while in_flight.load(std::sync::atomic::Ordering::Acquire) > 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, given_up).await.unwrap();
     assert!(response.into_body().collect().await.is_err());
+    let other = sender.send_request(request("/")).await.unwrap();
+    assert_eq!(other.into_body().collect().await.unwrap().to_bytes(), PAGE);
+    connection.abort();
     running.stop().await;
 }
 

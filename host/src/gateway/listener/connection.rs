@@ -122,7 +122,13 @@ impl Busy {
         activity.head_begun.store(false, Ordering::Release);
         activity.http2.store(version == http::Version::HTTP_2, Ordering::Release);
         in_flight.fetch_add(1, Ordering::AcqRel);
-        Self { activity: activity.clone(), in_flight: in_flight.clone(), untaken: Untaken::of_this_stream() }
+        Self { activity: activity.clone(), in_flight: in_flight.clone(), untaken: None }
+    }
+
+    /// From within the task of its stream, which the library starts after the request has begun.
+    pub fn in_its_task(mut self) -> Self {
+        self.untaken = Untaken::of_this_stream();
+        self
     }
 
     /// A part of the response was handed over; it waits for the client until more is asked for.

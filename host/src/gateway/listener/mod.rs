@@ -213,6 +213,7 @@ impl Arrival {
             let busy = Busy::begin(activity, &shared.in_flight, request.version());
             let (peer, role) = (peer.clone(), self.role);
             async move {
+                let busy = busy.in_its_task();
                 let pipeline = shared.pipeline.load_full();
                 let (log, metrics) = (shared.access_log.clone(), shared.metrics.clone());
                 Ok::<_, Infallible>(match role {

@@ -1,0 +1,71 @@
+// The little of a browser that the pages need: cookies, redirects that are looked at, forms.
+
+/** A browser with an empty jar, at an address of its own where the gateway trusts this machine as a proxy. */
+export class Browser {
+  #jar = new Map();
+  #address = `198.51.100.${Math.floor(Math.random() * 254) + 1}`;
+
+  async get(url, headers = {}) {
+    return this.#send(url, { headers });
+  }
+
+  /** Sends a form as the page at `origin` would. */
+  async post(url, fields, origin = new URL(url).origin) {
+    const headers = origin ? { origin } : {};
+    return this.#send(url, { method: 'POST', headers, body: new URLSearchParams(fields) });
+  }
+
+  /** Fills in the form of a page and sends it. */
+  async submit(page, fields, origin) {
+    return this.post(page.form.action, { ...page.form.hidden, ...fields }, origin);
+  }
+
+  cookie(name) {
+    return this.#jar.get(name)?.value;
+  }
+
+  /** What the last Set-Cookie of this name said. */
+  attributes(name) {
+    return this.#jar.get(name)?.attributes;
+  }
+
+  async #send(url, options) {
+    const cookie = [...this.#jar].map(([name, { value }]) => `${name}=${value}`).join('; ');
+    const headers = { ...options.headers, 'x-forwarded-for': this.#address, ...(cookie && { cookie }) };
+    const started = performance.now();
+    const response = await fetch(url, { ...options, headers, redirect: 'manual' });
+    const text = await response.text();
+    for (const line of response.headers.getSetCookie()) this.#keep(line);
+    const location = response.headers.get('location');
+    return {
+      status: response.status,
+      headers: response.headers,
+      text,
+      form: form(text, url),
+      links: [...text.matchAll(/<a href="([^"]*)"/g)].map(([, href]) => new URL(unescape(href), url).href),
+      location: location && new URL(location, url),
+      time: performance.now() - started,
+    };
+  }
+
+  #keep(line) {
+    const [pair, ...attributes] = line.split(';').map((part) => part.trim());
+    const [name, value] = pair.split('=');
+    if (attributes.includes('Max-Age=0')) this.#jar.delete(name);
+    else this.#jar.set(name, { value, attributes });
+  }
+}
+
+function form(text, url) {
+  const action = text.match(/<form method="post" action="([^"]*)"/)?.[1];
+  if (action === undefined) return undefined;
+  const hidden = [...text.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)];
+  return {
+    action: new URL(unescape(action), url).href,
+    hidden: Object.fromEntries(hidden.map(([, name, value]) => [name, unescape(value)])),
+  };
+}
+
+function unescape(text) {
+  return text.replaceAll('&quot;', '"').replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&');
+}
