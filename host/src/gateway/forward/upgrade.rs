@@ -216,9 +216,9 @@ mod tests {
     /// A switch that a connection may still make, as long as the second is kept.
     async fn promised() -> (OnUpgrade, impl Sized) {
         let (mut client, server) = tokio::io::duplex(1024);
-        let (promise, mut promises) = tokio::sync::mpsc::unbounded_channel();
+        let (promise, mut promises) = tokio::sync::mpsc::channel(1);
         let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-            promise.send(hyper::upgrade::on(&mut request)).unwrap();
+            promise.try_send(hyper::upgrade::on(&mut request)).unwrap();
             std::future::pending::<io::Result<Response>>()
         });
         let server =
