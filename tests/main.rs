@@ -17,6 +17,7 @@ mod proxies;
 mod slow_clients;
 mod http2;
 mod upstreams;
+mod blame;
 mod streams;
 mod identity;
 mod login;

@@ -21,7 +21,7 @@ use super::routing::{Action, Route};
 use crate::balance::{self, Balancer, Call, CallError};
 use crate::body::{Request, Response};
 use crate::config::{HeaderRules, Transform};
-use crate::names::{ServiceName, VersionNumber};
+use crate::names::{ServiceName, VersionNumber, begins_with, is_of_host};
 use crate::telemetry::trace::TRACEPARENT;
 
 /// The longest time to a response head where a route sets none. Services have their own, much shorter
@@ -76,9 +76,6 @@ const VIA: [HeaderValue; 3] = [
 
 /// The host of a request of HTTP/1.0 that names none (RFC 9112, 3.3): services expect one.
 const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
-
-/// The namespace of what the host vouches for.
-const HOST_HEADERS: &str = "hostel-";
 
 /// What a service answered.
 pub struct Answer {
@@ -221,15 +218,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Takes out what a client claims in the name of the host or of a proxy, once the words of trusted proxies were
-/// read: nothing behind may believe it, not even the choice of the route. `_` counts as `-`, since many
-/// frameworks read both as the same name.
+/// read: nothing behind may believe it, not even the choice of the route.
 pub fn strip_claims(headers: &mut HeaderMap) {
     let claims = |name: &&HeaderName| {
-        let starts_with = |prefix: &str| {
-            let bytes = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
-            name.as_str().len() >= prefix.len() && bytes.zip(prefix.bytes()).all(|(one, other)| one == other)
-        };
-        starts_with(HOST_HEADERS) || PROXY_HEADERS.into_iter().any(starts_with)
+        is_of_host(name) || PROXY_HEADERS.into_iter().any(|prefix| begins_with(name, prefix))
     };
     let names: Vec<HeaderName> = headers.keys().filter(claims).cloned().collect();
     for name in names {
