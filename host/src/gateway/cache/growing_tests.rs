@@ -4,6 +4,11 @@ use futures::StreamExt;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::config::CacheRules;
+use crate::gateway::cache::kept::{Head, Kept, Scope};
+use crate::gateway::cache::origin::Origin;
+use crate::gateway::cache::policy::Exchange;
+use crate::gateway::cache::store::{Key, Store};
 
 const LIMIT: u64 = 8;
 
@@ -34,7 +39,8 @@ fn collect(
     let growing = growing.clone();
     let task = tokio::spawn(async move {
         let mut kept = None;
-        growing.collect(origin, rest, length, LIMIT, |bytes| kept = Some(bytes)).await;
+        let is_too_long = growing.collect(origin, rest, length, LIMIT, |bytes| kept = Some(bytes)).await;
+        assert!(!is_too_long || kept.is_none());
         kept
     });
     (body, task)
@@ -120,4 +126,91 @@ async fn bodies_that_come_share_a_budget() {
     drop(growing);
     assert!(Growing::new(Some(100), &budget).is_some());
     assert_eq!(budget.taken.load(Ordering::Acquire), 0);
+}
+
+#[tokio::test]
+async fn a_body_counts_once_and_for_as_long_as_anybody_holds_it() {
+    let budget = budget();
+    let growing = Growing::new(Some(6), &budget).unwrap();
+    let (sender, origin) = origin();
+    let (slow, task) = collect(&growing, origin, Some(6));
+    feed(&sender, "abcdef").await;
+    drop(sender);
+    let kept = task.await.unwrap().unwrap();
+    drop(growing);
+    assert_eq!(budget.taken.load(Ordering::Acquire), 6, "kept, and read by a slow client");
+    let hit = kept.slice(1..3);
+    drop(kept);
+    assert_eq!(text(slow).await.unwrap(), "abcdef");
+    assert_eq!(budget.taken.load(Ordering::Acquire), 6, "thrown away, and read by another one");
+    drop(hit);
+    assert_eq!(budget.taken.load(Ordering::Acquire), 0);
+}
+
+#[test]
+fn short_pieces_are_joined() {
+    let growing = Growing::new(None, &budget()).unwrap();
+    let count = 3 * PIECE_BYTES_MIN + 7;
+    let byte = |index: usize| u8::try_from(index % 251).unwrap();
+    let piece = Bytes::from(vec![9; PIECE_BYTES_MIN]);
+    growing.progress.send_modify(|progress| {
+        (0..count).for_each(|index| progress.push(Bytes::from(vec![byte(index)])));
+        assert_eq!(progress.pieces.len(), 3);
+        progress.push(piece.clone());
+        progress.push(Bytes::from_static(b"end"));
+        assert_eq!(progress.pieces.len(), 5);
+    });
+    let expected: Vec<u8> = (0..count).map(byte).chain(piece).chain(*b"end").collect();
+    let check = |progress: &Progress| {
+        for start in [0, 1, PIECE_BYTES_MIN - 1, PIECE_BYTES_MIN, count - 1, count, expected.len() - 1] {
+            let (mut read, mut position) = (Vec::new(), start);
+            while let Some(bytes) = progress.after(position) {
+                position += bytes.len();
+                read.extend_from_slice(&bytes);
+            }
+            assert!(read == expected[start..], "from {start}");
+        }
+        assert_eq!(progress.after(expected.len()), None);
+    };
+    check(&growing.progress.borrow());
+    assert!(growing.join() == expected);
+    check(&growing.progress.borrow());
+    assert_eq!(growing.progress.borrow().pieces.len(), 1);
+}
+
+/// A response to `/{number}`, and where it is kept.
+fn kept(number: u32, body: Bytes) -> (Key, Kept) {
+    let now = std::time::SystemTime::now();
+    let response = HeaderMap::from_iter([(http::header::CACHE_CONTROL, "max-age=60".parse().unwrap())]);
+    let (request, status) = (HeaderMap::new(), http::StatusCode::OK);
+    let exchange = Exchange {
+        request: &request,
+        is_identified: false,
+        status,
+        response: &response,
+        sent: now,
+        received: now,
+    };
+    let scope = Scope { route: 1, service: "shop".parse().unwrap() };
+    let head = Head::new(&exchange, &scope, &CacheRules::default()).unwrap();
+    let host = HeaderMap::from_iter([(http::header::HOST, "shop.example".parse().unwrap())]);
+    let origin = Origin::new("http", &host, None, None).unwrap();
+    (Key::new(origin, &format!("/{number}"), None), Kept::new(Arc::new(head), body))
+}
+
+#[test]
+fn what_the_store_has_thrown_away_makes_room() {
+    const BODY_BYTES: u64 = 64 << 10;
+    let store = Store::new(16 * BODY_BYTES);
+    let budget = Arc::new(Budget::new(32 * BODY_BYTES));
+    for number in 0..500 {
+        let growing = Growing::new(Some(BODY_BYTES), &budget).or_else(|| {
+            store.settle();
+            Growing::new(Some(BODY_BYTES), &budget)
+        });
+        let growing = growing.unwrap_or_else(|| panic!("no room for {number}"));
+        growing.progress.send_modify(|progress| progress.push(Bytes::from(vec![1; 64 << 10])));
+        let (key, kept) = kept(number, growing.join());
+        store.keep(&key, kept, store.epoch(&key));
+    }
 }
