@@ -1,17 +1,27 @@
 //! What the answers of a service do to what the cache keeps, and what the asker gets of them.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
 use reqwest::Method;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cache::{PATIENCE, ask, field, get, response, status, until_hit};
 use crate::support::counting_origin::CountingOrigin;
 use crate::support::host::Host;
+use crate::support::origin::{Origin, route};
 
 /// How long the origin takes where requests shall be on their way at once.
 const LONG_DELAY: Duration = Duration::from_secs(2);
+
+/// Less than a request waits for the end of another one's body.
+const WAITED: Duration = Duration::from_secs(8);
 
 /// The service that has it still says this.
 fn unchanged(fields: &[(&str, &str)]) -> http::Response<String> {
@@ -74,6 +84,8 @@ async fn what_a_304_says_reaches_its_asker_and_decides_for_others() {
     let renewed = get(&host, "/x", &[]).await;
     assert_eq!(status(&renewed), "hostel; fwd=stale; fwd-status=304; stored");
     assert_eq!((field(&renewed, "set-cookie"), field(&renewed, "age")), ("a=1".to_owned(), "0".to_owned()));
+    let copy = get(&host, "/x", &[("if-none-match", "\"a\"")]).await;
+    assert_eq!((copy.status().as_u16(), field(&copy, "set-cookie")), (304, "a=1".to_owned()));
     let stopped = get(&host, "/x", &[("x-stop", "1")]).await;
     assert_eq!(status(&stopped), "hostel; fwd=stale; fwd-status=304; detail=private");
     assert_eq!((stopped.status().as_u16(), field(&stopped, "cache-control")), (200, "private".to_owned()));
@@ -139,6 +151,44 @@ async fn what_is_validated_each_time_is_asked_for_by_all_at_once() {
     origin.asked(before + 5).await;
     assert!(requests.try_join_next().is_none(), "nobody waited for another one");
     assert_eq!(requests.join_all().await, ["body"; 5]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turned_out_too_long_is_asked_for_by_all_at_once() {
+    let (gate, is_open) = watch::channel(true);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let origin = Origin::start({
+        let asked = asked.clone();
+        move |_| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            let mut is_open = is_open.clone();
+            let body = stream::once(async move {
+                is_open.wait_for(|is_open| *is_open).await.unwrap();
+                Ok(Frame::data(Bytes::from(vec![b'x'; 4 << 10])))
+            });
+            let response = http::Response::builder().header("cache-control", "max-age=600");
+            response.body(StreamBody::new(body).boxed_unsync()).unwrap()
+        }
+    })
+    .await;
+    let cache = "[gateway.cache]\nentry = \"1KiB\"\n";
+    let host = Host::start(&[cache, &origin.section(), &route("", "cache = true")].concat()).await;
+    let host = Arc::new(host);
+    assert_eq!(get(&host, "/x", &[]).await.bytes().await.unwrap().len(), 4 << 10);
+    gate.send_replace(false);
+    let before = asked.load(Ordering::Relaxed);
+    let mut requests = JoinSet::new();
+    for _ in 0..5 {
+        let host = host.clone();
+        requests.spawn(async move { get(&host, "/x", &[]).await.bytes().await.unwrap().len() });
+    }
+    let deadline = Instant::now() + WAITED;
+    while asked.load(Ordering::Relaxed) < before + 5 {
+        assert!(Instant::now() < deadline, "they wait for each other");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    gate.send_replace(true);
+    assert_eq!(requests.join_all().await, [4 << 10; 5]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

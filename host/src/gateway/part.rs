@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use http::header::{
     AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE, ETAG, EXPIRES, IF_MATCH,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, VARY,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, SET_COOKIE, VARY,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
@@ -16,9 +16,9 @@ use super::date;
 /// (RFC 9110, 8.8.2.2): too long for two changes in it to go unseen, or for clocks that differ.
 const STRONG_AFTER: Duration = Duration::from_secs(60);
 
-/// The fields of a 304 (RFC 9110, 15.4.5); the client has the others.
-const NOT_MODIFIED: [HeaderName; 8] =
-    [AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
+/// The fields of a 304 (RFC 9110, 15.4.5), and those that are not about the content; the client has the others.
+const NOT_MODIFIED: [HeaderName; 9] =
+    [AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY];
 
 /// The fields of a refusal: what else the response has is said of its content.
 const REFUSED: [HeaderName; 1] = [VARY];

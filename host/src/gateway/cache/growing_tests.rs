@@ -29,19 +29,18 @@ async fn feed(sender: &Sender, text: &'static str) {
     sender.send(Ok(Frame::data(Bytes::from_static(text.as_bytes())))).await.unwrap();
 }
 
-/// Collects in a task; answers what was kept.
+/// Collects in a task; answers what was kept, or else whether it was too long.
 fn collect(
     growing: &Arc<Growing>,
     origin: Body,
     length: Option<u64>,
-) -> (Body, tokio::task::JoinHandle<Option<Bytes>>) {
+) -> (Body, tokio::task::JoinHandle<Result<Bytes, bool>>) {
     let (body, rest) = growing.lead();
     let growing = growing.clone();
     let task = tokio::spawn(async move {
         let mut kept = None;
         let is_too_long = growing.collect(origin, rest, length, LIMIT, |bytes| kept = Some(bytes)).await;
-        assert!(!is_too_long || kept.is_none());
-        kept
+        kept.ok_or(is_too_long)
     });
     (body, task)
 }
@@ -79,7 +78,7 @@ async fn a_body_that_outgrows_its_place_goes_to_the_first_client_alone() {
     feed(&sender, "ghijkl").await;
     feed(&sender, "mno").await;
     drop(sender);
-    assert_eq!(task.await.unwrap(), None);
+    assert_eq!(task.await.unwrap(), Err(true));
     assert!(!follower.await.unwrap());
     assert_eq!(text(first).await.unwrap(), "abcdefghijklmno");
 }
@@ -95,7 +94,7 @@ async fn a_broken_body_is_broken_for_all_and_kept_by_none() {
             sender.send(Err(error)).await.unwrap();
         }
         drop(sender);
-        assert_eq!(task.await.unwrap(), None);
+        assert_eq!(task.await.unwrap(), Err(false));
         assert!(text(first).await.is_err());
         assert!(growing.follow().await.is_none());
     };
@@ -112,7 +111,7 @@ async fn the_service_is_let_go_when_all_have_left() {
     let (first, task) = collect(&growing, origin, None);
     feed(&sender, "abc").await;
     drop(first);
-    assert_eq!(task.await.unwrap(), None);
+    assert_eq!(task.await.unwrap(), Err(false));
     assert!(sender.is_closed());
     assert!(growing.follow().await.is_none());
 }

@@ -1,10 +1,10 @@
 //! A shared cache by RFC 9111, with RFC 5861 (stale), 8246 (immutable), 9211 (Cache-Status) and 9213 (targeted).
 //!
-//! Knows nothing of how a service is asked. Files in reading order: `request` tells what the cache handles;
-//! `directives` reads Cache-Control; `policy` decides what may be kept and used; `vary` chooses between the
+//! Knows nothing of how a service is asked. Files in reading order: `origin` is where a client asked; `request`
+//! tells what the cache handles; `directives` reads Cache-Control; `policy` decides what may be kept and used; `vary` chooses between the
 //! responses of a URL; `kept` is one of them, `store` all; `answer` answers from one; `flight` lets one request ask
 //! for many, `growing` is a body that they share; `fetch` is what becomes of the service's answer, `fate` of what was
-//! kept before; `status` tells it. `origin` is where a client asked.
+//! kept before; `status` tells it.
 
 mod origin;
 mod request;
