@@ -32,6 +32,7 @@ mod cors;
 mod compression;
 mod security_headers;
 mod cache;
+mod cache_validation;
 mod grants;
 mod messages;
 mod sql;

@@ -28,11 +28,15 @@ use crate::telemetry::trace::TRACEPARENT;
 /// one; this only bounds what waits where that is not enforced.
 const TIME_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// What a proxy tells a client about its credentials (RFC 9110, 11.7.3), and nobody else (RFC 9111, 3.1).
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
+
 /// What belongs to one connection and is never passed on (RFC 9110, 7.6.1), and the expectation, which
 /// the gateway has met itself. `te` is looked at separately.
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
+    PROXY_AUTHENTICATION_INFO,
     header::PROXY_AUTHORIZATION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
@@ -327,14 +331,16 @@ mod tests {
             ("x-secret", "1"),
             ("x-other", "1"),
             ("keep-alive", "timeout=5"),
+            ("proxy-authentication-info", "nextnonce=1"),
             ("te", "trailers"),
             ("upgrade", "h2c"),
             ("expect", "100-continue"),
             ("host", "a"),
             ("x-kept", "1"),
         ]);
-        for name in ["connection", "x-secret", "x-other", "keep-alive", "upgrade", "expect"] {
-            assert!(!headers.contains_key(name), "{name}");
+        let connection = ["connection", "keep-alive", "upgrade", "expect", "proxy-authentication-info"];
+        for name in connection.iter().chain(&["x-secret", "x-other"]) {
+            assert!(!headers.contains_key(*name), "{name}");
         }
         assert_eq!(headers["te"], "trailers");
         assert_eq!(headers["host"], "a");
