@@ -207,7 +207,7 @@ impl Auth {
             (Some(true), _) => {}
             (Some(false), _) | (None, Way::Key(_)) => credentials::remove(headers),
             // A component that reads an API key could use it as its holder does, also where nobody looks at it.
-            (None, Way::Token | Way::Certificate) => credentials::remove_keys(headers),
+            (None, Way::Token | Way::Certificate | Way::Session) => credentials::remove_keys(headers),
         }
     }
 
