@@ -23,6 +23,7 @@ const other = await client.discovery(new URL(ISSUER), OTHER_CLIENT_ID, undefined
 await discovery();
 await refusedRequests();
 const { browser, email, tokens } = await signUp();
+await signUpFirst(browser, email);
 await signIn(browser, email);
 await forms(email);
 await userinfo(tokens);
@@ -157,6 +158,25 @@ async function signUp() {
   const taken = await eve.submit(await eve.get(page.links[0]), { name: 'Eve', email: email.toUpperCase(), password: PASSWORD });
   check('an e-mail is taken once, whatever its capitals', taken.status === 409 && !taken.location, taken);
   return { browser, email, tokens };
+}
+
+/** A client may lead a user to the sign-up at once (Initiating User Registration via OpenID Connect 1.0). */
+async function signUpFirst(browser, email) {
+  check('discovery offers prompt=create', shop.serverMetadata().prompt_values_supported.includes('create'));
+  const asked = await request({ prompt: 'create' });
+  const stranger = new Browser();
+  const page = await stranger.get(asked.url);
+  check('prompt=create shows the page to sign up', page.status === 200 && page.text.includes('autocomplete="new-password"'), page);
+  const other = await stranger.get(page.links[0]);
+  check('from there one can sign in instead', other.status === 200 && other.text.includes('autocomplete="current-password"'), other);
+  const right = await stranger.submit(other, { email, password: PASSWORD });
+  check('and goes on', right.status === 303 && (await exchange({ ...asked, callback: right.location })).access_token, right);
+  const known = await browser.get((await request({ prompt: 'create' })).url);
+  check('who is signed in is shown the page to sign up too', known.status === 200 && known.form.action.includes('/sign-up?'), known);
+  const hinted = await stranger.get((await request({ prompt: 'create', login_hint: 'new@example.com' })).url);
+  check('the page to sign up knows the hint', hinted.text.includes('value="new@example.com"'), hinted);
+  const silent = await browser.get((await request({ prompt: 'create none' })).url);
+  check('prompt=none goes with no other', silent.location?.searchParams.get('error') === 'invalid_request', silent);
 }
 
 async function signIn(browser, email) {
