@@ -145,7 +145,7 @@ async function signUp() {
   check('what was typed is shown again, but the password', short.text.includes(email) && !short.text.includes('1234567'));
   const back = await browser.submit(form, { name: 'Ada <b>', email, password: PASSWORD });
   check('a sign-up goes on with a code', back.status === 303 && back.location.searchParams.has('code'), back);
-  const cookie = browser.attributes('hostel-session');
+  const cookie = browser.attributes('identity-session');
   check('the session is for the provider alone', ['HttpOnly', 'SameSite=Lax', `Path=${new URL(ISSUER).pathname}`].every((part) => cookie.includes(part)), cookie);
   const tokens = await exchange({ ...asked, callback: back.location });
   const claims = tokens.claims();
@@ -399,7 +399,7 @@ async function signOut(browser) {
   check('the user is still signed in', still.location.searchParams.has('code'));
   const left = await browser.get(url({ id_token_hint: hint, state: 's1' }));
   check('with one it does not', left.status === 303 && left.location.searchParams.get('state') === 's1', left);
-  check('the session is gone', !browser.cookie('hostel-session'));
+  check('the session is gone', !browser.cookie('identity-session'));
   const after = await browser.get((await request({ prompt: 'none' })).url);
   check('and nobody is signed in', after.location.searchParams.get('error') === 'login_required');
 }
