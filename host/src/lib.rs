@@ -15,6 +15,7 @@
 //! | `telemetry` | logs, journal, metrics, trace context | `prometheus_client` |
 //! | `backends` | databases, brokers, buckets, all durable | `rusqlite` |
 //! | `registry` | which services exist and how they are | |
+//! | `sessions` | browser sessions, kept durably | |
 //! | `interfaces` | what a guest can reach, over the back ends | `wasmtime` (with `runtime`) |
 //! | `runtime` | compile, instantiate and call components | `wasmtime` |
 //! | `balance` | services, pools of instances, circuits, external services | `hyper_rustls` (with `interfaces`) |
@@ -35,6 +36,7 @@ pub mod config;
 pub mod telemetry;
 pub mod backends;
 pub mod registry;
+pub mod sessions;
 pub mod interfaces;
 pub mod runtime;
 pub mod balance;

@@ -13,6 +13,7 @@ use crate::config::{Config, ServiceConfig};
 use crate::deploy::Deployer;
 use crate::deploy::environment::Environment;
 use crate::gateway::Gateway;
+use crate::sessions::Sessions;
 
 /// The parts of the running host that operators reach.
 pub struct Control {
@@ -28,6 +29,8 @@ pub struct Control {
     pub gateway: Arc<Gateway>,
     /// API keys.
     pub keys: KeyStore,
+    /// Browser sessions.
+    pub sessions: Sessions,
     /// Whether the host takes requests.
     pub ready: Arc<AtomicBool>,
     /// Asks for a reload of the configuration.

@@ -4,7 +4,7 @@ use axum::Json;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use crate::admin::{cache, host, keys, logs, messages, services};
+use crate::admin::{cache, host, issued, keys, logs, messages, services};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,7 +15,7 @@ use crate::admin::{cache, host, keys, logs, messages, services};
         services::list, services::show, services::instances, services::versions, services::deploy,
         services::roll_back, logs::show, cache::purge,
         messages::overview, messages::dead_letters, messages::dead_letter, messages::send_again,
-        keys::list, keys::add, keys::revoke,
+        keys::list, keys::add, keys::revoke, issued::issue,
     )
 )]
 struct Document;

@@ -1,9 +1,8 @@
 //! The admin listener: what operators and the command can see and do, as JSON over HTTP.
 //!
 //! Files in reading order: `token` is the secret of operators; `guard` checks it; `problem` is a refusal;
-//! `key_store` keeps API keys; `control` is what the API acts on; `services`, `messages`, `keys`, `logs`, `cache`
-//! and `host`
-//! are its calls; `document` describes them.
+//! `key_store` keeps API keys; `control` is what the API acts on; `services`, `messages`, `keys`, `issued` (tokens),
+//! `logs`, `cache` and `host` are its calls; `document` describes them.
 
 pub mod token;
 pub mod guard;
@@ -13,6 +12,7 @@ pub mod control;
 pub mod services;
 pub mod messages;
 pub mod keys;
+pub mod issued;
 pub mod logs;
 pub mod cache;
 pub mod host;
@@ -62,6 +62,7 @@ fn router(control: Arc<Control>, token: AdminToken) -> Router {
         .route("/messages/dead/{domain}/{sequence}/again", post(messages::send_again))
         .route("/keys", get(keys::list).post(keys::add))
         .route("/keys/{id}", delete(keys::revoke))
+        .route("/token", post(issued::issue))
         .layer(DefaultBodyLimit::max(artifact_limit))
         .layer(from_fn_with_state(Guard::new(token), need_token));
     let open = Router::new()

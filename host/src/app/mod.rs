@@ -37,6 +37,7 @@ use crate::interfaces::http_client::HttpClient;
 use crate::interfaces::service::HostContext;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
+use crate::sessions::Sessions;
 use crate::telemetry::journal::Journal;
 use crate::telemetry::metrics::Metrics;
 
@@ -62,23 +63,25 @@ impl App {
     /// # Errors
     ///
     /// When a socket, the storage folder or the engine cannot be had.
-    pub async fn build(config: Config) -> anyhow::Result<Self> {
+    pub async fn build(mut config: Config) -> anyhow::Result<Self> {
         let storage = config.storage.path.clone();
         let lock = StorageLock::take(&storage)?;
+        config.keep_secrets().context("a generated secret cannot be kept")?;
         let token = AdminToken::open(&storage).context("the token of the admin API cannot be had")?;
         let metrics = Arc::new(Metrics::new());
         let admin = TcpListener::bind(config.admin.listen)
             .await
             .with_context(|| format!("the admin API cannot listen on {}", config.admin.listen))?;
         let admin_address = admin.local_addr()?;
-        let gateway = Gateway::bind(&config.gateway, metrics.clone()).await?;
+        let store = KeyValue::open(&storage.join(STORE_FILE)).await;
+        let store = store.context("the host's own store cannot be opened")?;
+        let sessions = Sessions::open(store.clone()).await?;
+        let gateway = Gateway::bind(&config.gateway, sessions.clone(), metrics.clone()).await?;
         note_address(&storage, admin_address).context("the address of the admin API cannot be noted")?;
         let environment = environment(&config, metrics, admin_address);
         let balancer = environment.1;
         let environment = Arc::new(environment.0);
         let runtime = Runtime::new(&storage.join("cache")).context("the engine cannot be started")?;
-        let store = KeyValue::open(&storage.join(STORE_FILE)).await;
-        let store = store.context("the host's own store cannot be opened")?;
         let versions = VersionStore::new(store.clone(), &storage);
         let keys = KeyStore::open(store, gateway.api_keys().clone()).await?;
         let config = Arc::new(ArcSwap::from_pointee(config));
@@ -92,6 +95,7 @@ impl App {
             environment,
             gateway: Arc::new(gateway),
             keys,
+            sessions,
             ready: Arc::new(AtomicBool::new(false)),
             reload,
         });

@@ -26,7 +26,8 @@ pub async fn reload(control: &Control, workers: &SharedWorkers) -> Result<(), St
     let old = control.config.load_full();
     let file = old.file.clone();
     let loaded = tokio::task::spawn_blocking(move || config::load(&file)).await;
-    let new = loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    let mut new = loaded.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    new.keep_secrets().map_err(|error| format!("a generated secret cannot be kept: {error}"))?;
     if new == *old {
         return Ok(());
     }

@@ -237,6 +237,9 @@ async fn sweep(control: Arc<Control>, stop: CancellationToken) {
                 failures.insert("database".into(), error.to_string());
             }
         }
+        if let Err(error) = control.sessions.sweep().await {
+            failures.insert("sessions".into(), error.to_string());
+        }
         if let Err(error) = control.deployer.sweep().await {
             failures.insert("components".into(), error.to_string());
         }

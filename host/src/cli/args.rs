@@ -120,6 +120,18 @@ pub enum Command {
         #[command(subcommand)]
         what: Keys,
     },
+    /// Print a token of the identity provider that runs here, for calls of your own; it counts for five minutes.
+    #[command(
+        after_help = "Example:\n  curl -H \"authorization: Bearer $(hostel token --scope shop)\" http://127.0.0.1:8080/api/orders"
+    )]
+    Token {
+        /// Whom it stands for; you, the operator, when absent.
+        #[arg(long, value_name = "SUBJECT")]
+        subject: Option<String>,
+        /// What it allows; once for each scope.
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+    },
 }
 
 /// What about messages.

@@ -1,7 +1,7 @@
 //! The list of commands and their flags.
 //!
 //! Files in reading order: `args` is what can be typed; `up`, `build`, `check` work on the configuration; `deploy`,
-//! `look`, `messages`, `keys` and `cache` speak to a running host through `client`; `output` prints.
+//! `look`, `messages`, `keys`, `token` and `cache` speak to a running host through `client`; `output` prints.
 
 mod args;
 mod up;
@@ -11,6 +11,7 @@ mod deploy;
 mod look;
 mod messages;
 mod keys;
+mod token;
 mod cache;
 mod client;
 mod output;
@@ -68,5 +69,6 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         Command::Cache { what } => cache::run(&client()?, what, json).await,
         Command::Messages { what } => messages::run(&client()?, what, json).await,
         Command::Keys { what } => keys::run(&client()?, what, json).await,
+        Command::Token { subject, scopes } => token::run(&client()?, subject, scopes, json).await,
     }
 }

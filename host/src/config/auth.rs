@@ -35,11 +35,13 @@ pub struct Ways {
     pub key: bool,
     /// A client certificate.
     pub certificate: bool,
+    /// The session of a browser.
+    pub session: bool,
 }
 
 impl Default for Ways {
     fn default() -> Self {
-        Self { token: true, key: true, certificate: true }
+        Self { token: true, key: true, certificate: true, session: true }
     }
 }
 
@@ -50,6 +52,8 @@ pub struct AuthDefaults {
     pub issuers: Issuers,
     /// Every issuer that the file names, sound or not.
     pub names: Vec<String>,
+    /// Whether browsers can sign in.
+    pub has_login: bool,
     /// Who may use a route that does not say; none: everybody.
     pub auth: Option<AuthConfig>,
 }
@@ -95,11 +99,14 @@ fn ways(written: Option<&[Way]>, defaults: &AuthDefaults, key: &Key, report: &mu
         token: written.contains(&Way::Token),
         key: written.contains(&Way::Key),
         certificate: written.contains(&Way::Certificate),
+        session: written.contains(&Way::Session),
     };
     if written.is_empty() {
-        report.refuse(key, "name a way (token, key, certificate), or take the key out for all");
+        report.refuse(key, "name a way (token, key, certificate, session), or take the key out for all");
     } else if ways.token && defaults.names.is_empty() {
         report.refuse(key, "add an issuer of tokens as `[issuers.NAME]`: there is none");
+    } else if ways.session && !defaults.has_login {
+        report.refuse(key, "add `login` to an issuer: nobody can sign in here");
     }
     ways
 }

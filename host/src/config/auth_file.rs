@@ -32,6 +32,32 @@ pub struct Issuer {
     /// The claim in which roles stand; `roles` when absent.
     #[schemars(example = &"realm_access.roles")]
     pub roles_claim: Option<String>,
+    /// The service of this host that is this provider, of which `hostel token` gets tokens; none when absent.
+    #[schemars(example = &"identity")]
+    pub service: Option<String>,
+    /// How browsers sign in with it at this gateway; not at all when absent.
+    pub login: Option<Login>,
+}
+
+/// The gateway as a client of an OpenID provider.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Login {
+    /// Its name at the provider.
+    #[schemars(required, example = &"storefront")]
+    pub client: Option<String>,
+    /// Where its secret is; a public client when absent.
+    #[schemars(example = &"env:CLIENT_SECRET")]
+    pub secret: Option<String>,
+    /// What it asks for; `openid`, `profile` and `email` when absent.
+    #[schemars(extend("examples" = [["openid", "email"]]))]
+    pub scopes: Option<Vec<String>>,
+    /// The path below which the gateway answers browsers; `/session` when absent.
+    #[schemars(example = &"/session")]
+    pub path: Option<String>,
+    /// How long a session lasts; 12h when absent.
+    #[schemars(example = &"12h")]
+    pub lifetime: Option<Time>,
 }
 
 /// How a token is signed (RFC 7518, 3.1; RFC 8037). Only with a private key: who can check a token of another
@@ -109,4 +135,6 @@ pub enum Way {
     Key,
     /// A client certificate.
     Certificate,
+    /// The session of a browser that has signed in here.
+    Session,
 }

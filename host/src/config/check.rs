@@ -9,9 +9,11 @@ use super::auth::{self, AuthDefaults};
 use super::directory::Directory;
 use super::file::File;
 use super::grants::Surroundings;
-use super::issuer;
+use super::issuer::{self, Issuers};
 use super::key::Key;
+use super::login;
 use super::report::Report;
+use super::secret::Secrets;
 use super::{RouteConfig, ServiceConfig, route, section, service};
 use crate::names::ServiceName;
 
@@ -27,17 +29,21 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
             "add a service as `[services.NAME]` or a route as `[[routes]]`",
         );
     }
-    let gateway = section::gateway(&written.gateway, folder, &directory, report);
-    let auth = auth_defaults(written, report);
+    let mut gateway = section::gateway(&written.gateway, folder, &directory, report);
+    let storage = section::storage(&written.storage, folder, report);
+    let secrets = Secrets::new(folder, &storage.path);
+    let issuers = issuer::check_all(&written.issuers, &directory, report);
+    gateway.login = login::check(&written.issuers, &issuers, &secrets, report);
+    let auth = auth_defaults(written, issuers, report);
     let around = Surroundings {
         folder,
+        secrets: &secrets,
         directory: &directory,
         policies: &gateway.policies,
         auth: &auth,
         cache: &gateway.cache_rules,
     };
     let admin = section::admin(&written.admin, &gateway, report);
-    let storage = section::storage(&written.storage, folder, report);
     let telemetry = section::telemetry(&written.telemetry, report);
     let messaging = section::messaging(&written.messaging, report);
     let services = written.services.iter().filter_map(|(name, written)| {
@@ -50,14 +56,28 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
         inherit_limits(route, &services);
     }
     let (file, folder) = (file.to_owned(), folder.to_owned());
-    Config { file, folder, gateway, admin, storage, telemetry, messaging, services, routes }
+    let made_secrets = secrets.into_made();
+    Config {
+        file,
+        folder,
+        gateway,
+        admin,
+        storage,
+        telemetry,
+        messaging,
+        issuers: auth.issuers,
+        services,
+        routes,
+        made_secrets,
+    }
 }
 
 /// The issuers, and who may use a route that does not say.
-fn auth_defaults(written: &File, report: &mut Report<'_>) -> AuthDefaults {
+fn auth_defaults(written: &File, issuers: Issuers, report: &mut Report<'_>) -> AuthDefaults {
     let mut defaults = AuthDefaults {
-        issuers: issuer::check_all(&written.issuers, report),
+        issuers,
         names: written.issuers.keys().cloned().collect(),
+        has_login: written.issuers.values().any(|issuer| issuer.login.is_some()),
         auth: None,
     };
     let key = Key::root().field("gateway").field("auth");

@@ -14,7 +14,7 @@ use super::key::Key;
 use super::origin::Origin;
 use super::policies::Policies;
 use super::report::Report;
-use super::secret::{Secret, SecretError};
+use super::secret::{Secret, SecretError, Secrets};
 use super::suggest;
 
 /// The longest name of a bucket; it becomes part of a file's name.
@@ -55,6 +55,8 @@ pub struct Subscription {
 pub struct Surroundings<'a> {
     /// The folder of the file.
     pub folder: &'a Path,
+    /// The secrets that it names.
+    pub secrets: &'a Secrets<'a>,
     /// Everybody in the file.
     pub directory: &'a Directory,
     /// What routes do that do not say it themselves.
@@ -88,7 +90,7 @@ pub fn check(
             .into_iter()
             .collect(),
         fetches: each(&written.fetches, &key.field("fetches"), report, fetch),
-        secrets: secrets(written, &config, around.folder, key, report),
+        secrets: secrets(written, &config, around.secrets, key, report),
         config,
     }
 }
@@ -185,7 +187,7 @@ fn fetch(text: &str) -> Result<Origin, String> {
 fn secrets(
     written: &file::Service,
     config: &BTreeMap<String, String>,
-    folder: &Path,
+    secrets: &Secrets<'_>,
     key: &Key,
     report: &mut Report<'_>,
 ) -> BTreeMap<String, Secret> {
@@ -197,7 +199,7 @@ fn secrets(
                 format!("give it another name: `config` has a `{name}` too, and both are read by name");
             report.refuse_found(&key, format!("a second `{name}`"), remedy);
         }
-        match Secret::read(&reference.0, folder) {
+        match secrets.read(&reference.0) {
             Ok(secret) => _ = sound.insert(name.clone(), secret),
             Err(error @ SecretError::Plain) => report.refuse(&key, error.to_string()),
             Err(error) => report.refuse_found(&key, format!("{:?}", reference.0), error.to_string()),

@@ -8,9 +8,12 @@ use std::time::Duration;
 use http::Uri;
 
 use super::auth_file::{self, TokenAlgorithm};
+use super::directory::Directory;
 use super::key::Key;
 use super::report::Report;
+use super::suggest;
 use super::units;
+use crate::names::ServiceName;
 
 /// Clocks of servers that are kept in time differ by less.
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -57,6 +60,8 @@ pub struct IssuerConfig {
     pub scopes_claim: String,
     /// The claim in which roles stand.
     pub roles_claim: String,
+    /// The service of this host that it is.
+    pub service: Option<ServiceName>,
 }
 
 /// Where the keys of a provider are found.
@@ -72,11 +77,15 @@ pub enum KeySource {
 pub type Issuers = BTreeMap<String, Arc<IssuerConfig>>;
 
 /// Checks all issuers.
-pub fn check_all(written: &BTreeMap<String, auth_file::Issuer>, report: &mut Report<'_>) -> Issuers {
+pub fn check_all(
+    written: &BTreeMap<String, auth_file::Issuer>,
+    directory: &Directory,
+    report: &mut Report<'_>,
+) -> Issuers {
     let mut issuers = Issuers::new();
     for (name, written) in written {
         let key = Key::root().field("issuers").field(name);
-        let Some(issuer) = check(name, written, &key, report) else { continue };
+        let Some(issuer) = check(name, written, directory, &key, report) else { continue };
         if let Some(other) = issuers.values().find(|other| other.issuer == issuer.issuer) {
             let remedy = format!("take one out: `issuers.{}` is the same", other.name);
             report.refuse(&key.field("issuer"), remedy);
@@ -107,6 +116,7 @@ pub fn provider_address(text: &str) -> Result<Uri, String> {
 fn check(
     name: &str,
     written: &auth_file::Issuer,
+    directory: &Directory,
     key: &Key,
     report: &mut Report<'_>,
 ) -> Option<IssuerConfig> {
@@ -135,7 +145,21 @@ fn check(
         algorithms: algorithms.to_vec(),
         scopes_claim: claim(&written.scopes_claim, SCOPES_CLAIM),
         roles_claim: claim(&written.roles_claim, ROLES_CLAIM),
+        service: service(written.service.as_deref(), directory, &key.field("service"), report),
     })
+}
+
+fn service(
+    written: Option<&str>,
+    directory: &Directory,
+    key: &Key,
+    report: &mut Report<'_>,
+) -> Option<ServiceName> {
+    let name = written?;
+    if !directory.services.contains(name) {
+        report.refuse(key, suggest::advise(name, "services", directory.services()));
+    }
+    name.parse().ok()
 }
 
 fn audience(written: Option<&[String]>, key: &Key, report: &mut Report<'_>) -> Vec<String> {

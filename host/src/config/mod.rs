@@ -20,6 +20,7 @@ mod listener_file;
 mod listener;
 mod auth_file;
 mod issuer;
+mod login;
 mod auth;
 mod directory;
 mod grants;
@@ -71,6 +72,7 @@ pub use listener::{
     RedirectListenerConfig, TlsConfig, TlsVersion,
 };
 pub use locate::storage_of;
+pub use login::LoginConfig;
 pub use origin::Origin;
 pub use policies::Policies;
 pub use problem::{ConfigError, Problem};
@@ -79,7 +81,7 @@ pub use redirect::RedirectConfig;
 pub use retry::Retry;
 pub use rewrite::Rewrite;
 pub use route::RouteConfig;
-pub use secret::Secret;
+pub use secret::{MadeSecret, Secret};
 pub use section::{AdminConfig, GatewayConfig, LogFormat, MessagingConfig, StorageConfig, TelemetryConfig};
 pub use service::{Instances, Limits, ServiceConfig, Source};
 pub use split::{Share, SplitConfig, Sticky};
@@ -111,10 +113,25 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How messages are kept and repeated.
     pub messaging: MessagingConfig,
+    /// The OpenID providers whose tokens count, by name.
+    pub issuers: BTreeMap<String, Arc<IssuerConfig>>,
     /// The services by name.
     pub services: BTreeMap<ServiceName, Arc<ServiceConfig>>,
     /// The routes in the order of the file, no two of them equal.
     pub routes: Vec<RouteConfig>,
+    /// Secrets that were generated for it, to be kept before it is used.
+    pub made_secrets: Vec<MadeSecret>,
+}
+
+impl Config {
+    /// Keeps the secrets that were generated for it.
+    ///
+    /// # Errors
+    ///
+    /// When the storage folder cannot be written.
+    pub fn keep_secrets(&mut self) -> std::io::Result<()> {
+        self.made_secrets.drain(..).try_for_each(|made| made.keep())
+    }
 }
 
 /// Reads and checks the file, with its secrets and the files it names. An error holds every problem.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::{self, CacheLimits, CacheRules};
@@ -11,6 +12,7 @@ pub use super::file::LogFormat;
 use super::grants::Subscription;
 use super::key::Key;
 use super::listener::{self, ListenerConfig};
+use super::login::LoginConfig;
 use super::policies::{self, Policies};
 use super::report::Report;
 use super::units::{self, MIB, SIZE_BYTES_MAX};
@@ -73,6 +75,8 @@ pub struct GatewayConfig {
     pub cache: CacheLimits,
     /// What `cache = true` means on a route.
     pub cache_rules: CacheRules,
+    /// How browsers sign in; none: not at all.
+    pub login: Option<Arc<LoginConfig>>,
     /// The topics whose messages throw kept responses away.
     pub cache_purged_by: Vec<Subscription>,
 }
@@ -169,6 +173,8 @@ pub fn gateway(
         cache,
         cache_rules,
         cache_purged_by,
+        // Issuers are checked behind this section.
+        login: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. In reading order: `listener` accepts
 //! connections and reads requests strictly; `pipeline` is the path of a request, with `context` what is known about
-//! it; `framing` checks its head; `routing` finds its route, `auth` who may use it, `policies` what that asks of a
+//! it; `framing` checks its head; `routing` finds its route, `auth` who may use it, `login` lets browsers sign in, `policies` what that asks of a
 //! request and does to its response; `limits` bounds its body; `coding` is how content can be packed; `location`, `files` or `ask`, from the `cache` or by
 //! `forward`, answers it; `reply` turns a refusal into a response; `access_log` writes it down.
 
@@ -12,6 +12,7 @@ mod context;
 mod framing;
 mod routing;
 mod auth;
+mod login;
 mod policies;
 mod limits;
 mod coding;
@@ -42,11 +43,13 @@ use self::cache::Cache;
 use self::listener::Role;
 use self::listener::admission::Admission;
 use self::listener::entry::Entry;
+use self::login::{Login, Visits};
 use self::pipeline::Pipeline;
 use self::policies::rate_limit::RateLimiters;
 use self::routing::Routes;
 use crate::balance::Balancer;
 use crate::config::{GatewayConfig, RouteConfig};
+use crate::sessions::Sessions;
 use crate::telemetry::metrics::Metrics;
 
 pub use self::auth::{ApiKey, ApiKeys, NewKey};
@@ -64,6 +67,7 @@ pub struct Gateway {
     views: ArcSwap<Vec<RouteView>>,
     rate_limiters: RateLimiters,
     authenticator: Arc<Authenticator>,
+    visits: Arc<Visits>,
     /// None while no route uses it. It outlives the pipelines, so that a reload empties nothing.
     cache: ArcSwapOption<Cache>,
 }
@@ -87,7 +91,7 @@ impl Gateway {
     ///
     /// When an address is taken, or a certificate or the access log cannot be opened; the message names
     /// which.
-    pub async fn bind(config: &GatewayConfig, metrics: Arc<Metrics>) -> io::Result<Self> {
+    pub async fn bind(config: &GatewayConfig, sessions: Sessions, metrics: Arc<Metrics>) -> io::Result<Self> {
         let entry = Entry::new(config).map_err(io::Error::other)?;
         let listener = bound(config.listen).await?;
         let address = listener.local_addr()?;
@@ -113,6 +117,7 @@ impl Gateway {
             views: ArcSwap::default(),
             rate_limiters: RateLimiters::default(),
             authenticator: Arc::default(),
+            visits: Arc::new(Visits::new(sessions)),
             cache: ArcSwapOption::empty(),
         })
     }
@@ -137,6 +142,10 @@ impl Gateway {
         let parsed = Routes::new(routes, &self.rate_limiters, &self.authenticator)?;
         let pipeline = Pipeline {
             routes: parsed,
+            login: config
+                .login
+                .as_ref()
+                .map(|login| Arc::new(Login::new(login, &self.authenticator, &self.visits))),
             cache: self.cache_for(config, routes),
             balancer: balancer.clone(),
             body_bytes_max: config.body_bytes_max,

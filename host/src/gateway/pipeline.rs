@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 use super::access_log::{AccessLog, Account, AccountedBody};
+use super::auth::{Auth, Denial};
 use super::cache::Cache;
 use super::context::Context;
 use super::forward;
@@ -19,6 +20,7 @@ use super::limits::{BodyFate, LimitedBody};
 use super::listener::connection::Busy;
 use super::listener::peer::Peer;
 use super::location;
+use super::login::Login;
 use super::policies;
 use super::policies::cors;
 use super::policies::rate_limit::Caller;
@@ -35,6 +37,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Pipeline {
     /// The routes.
     pub routes: Routes,
+    /// How browsers sign in; none: not at all.
+    pub login: Option<Arc<Login>>,
     /// What stands below.
     pub balancer: Balancer,
     /// The cache; none while no route uses it.
@@ -108,6 +112,11 @@ impl Pipeline {
         if head.uri.path() == "*" || ends_here(&head) {
             return Ok(about_the_host());
         }
+        if let Some(login) = &self.login
+            && let Some(step) = login.step(&head)
+        {
+            return login.answer(step, &head, &account.context).await;
+        }
         if let Some(response) = self.preflight(&head, &mut account.context) {
             return Ok(response);
         }
@@ -118,10 +127,16 @@ impl Pipeline {
         let remembered = account.context.remembered.insert(route.policies.remember(&head));
         route.policies.admit_address(account.context.client, remembered)?;
         if let Some(auth) = &route.auth {
-            let certificate = account.context.certificate.as_deref();
-            account.context.identity = Some(auth.admit(&head.headers, certificate).await?);
+            match auth.admit(&head, &account.context, self.login.as_deref()).await {
+                Ok(identity) => account.context.identity = Some(identity),
+                Err(denial) => return self.turn_away(denial, auth, &head, &account.context),
+            }
+        }
+        if let Some(login) = &self.login {
+            login.hide(&mut head.headers);
         }
         let caller = Caller::of(account.context.identity.as_deref());
+        let remembered = account.context.remembered.get_or_insert_default();
         route.policies.admit_caller(caller, account.context.client, &head.headers, remembered)?;
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
         let request = Request::from_parts(head, limited(incoming, bytes_max, self.body_timeout, fate)?);
@@ -143,6 +158,18 @@ impl Pipeline {
         };
         header_rules::apply(route.transform.response_headers.as_ref(), response.headers_mut());
         Ok(response)
+    }
+
+    /// Sends a person to where one signs in; every other caller is refused.
+    fn turn_away(
+        &self,
+        denial: Denial,
+        auth: &Auth,
+        head: &request::Parts,
+        context: &Context,
+    ) -> Result<Response, Refusal> {
+        let login = self.login.as_ref().filter(|_| denial == Denial::Missing && auth.takes_sessions());
+        login.and_then(|login| login.invite(head, context)).ok_or_else(|| denial.into())
     }
 
     /// Asks the service itself.

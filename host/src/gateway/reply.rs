@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::auth::Denial;
 use super::context::Context;
+use super::login::LoginFault;
 use super::routing::path::PathFault;
 use crate::balance::CallError;
 use crate::body::{self, Response};
@@ -72,6 +73,8 @@ pub enum Refusal {
     NoUpgrade,
     /// The caller may not pass.
     Auth(Denial),
+    /// A browser cannot sign in.
+    Login(LoginFault),
     /// Nothing is kept for a request that wants nothing else.
     NotCached,
     /// The service did not answer.
@@ -108,7 +111,9 @@ impl Refusal {
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Overloaded | Self::Starting => Some(RETRY_AFTER),
+            Self::Overloaded | Self::Starting | Self::Login(LoginFault::Away | LoginFault::Store) => {
+                Some(RETRY_AFTER)
+            }
             Self::RateLimited { retry_after } => Some(*retry_after),
             Self::Auth(denial) => denial.retry_after(),
             Self::Call(CallError::Busy { retry_after } | CallError::CircuitOpen { retry_after }) => {
@@ -150,6 +155,7 @@ impl Refusal {
             Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting", "Starting"),
             Self::NoUpgrade => (StatusCode::NOT_IMPLEMENTED, "no-upgrade", "Protocol not available"),
             Self::Auth(denial) => denial.outline(),
+            Self::Login(fault) => fault.outline(),
             Self::NotCached => (StatusCode::GATEWAY_TIMEOUT, "not-cached", "Not cached"),
             Self::Call(error) => call_outline(error),
         }
@@ -180,6 +186,7 @@ impl Refusal {
             Self::Starting => "the gateway has just started",
             Self::NoUpgrade => "there are no WebSockets at this path",
             Self::Auth(denial) => denial.detail(),
+            Self::Login(fault) => fault.detail(),
             Self::NotCached => "no kept response answers this, and the request wants no other",
             Self::Call(error) => call_detail(error),
         };
@@ -190,6 +197,12 @@ impl Refusal {
 impl From<Denial> for Refusal {
     fn from(denial: Denial) -> Self {
         Self::Auth(denial)
+    }
+}
+
+impl From<LoginFault> for Refusal {
+    fn from(fault: LoginFault) -> Self {
+        Self::Login(fault)
     }
 }
 

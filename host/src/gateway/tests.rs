@@ -10,8 +10,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::backends::key_value::KeyValue;
 use crate::config::{CacheLimits, CacheRules, ListenerConfig, Policies, Target};
 use crate::registry::Registry;
+use crate::sessions::Sessions;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -43,6 +45,7 @@ fn config() -> GatewayConfig {
         cache: CacheLimits { size_bytes: 1 << 20, entry_bytes: 1 << 20 },
         cache_rules: CacheRules::default(),
         cache_purged_by: Vec::new(),
+        login: None,
     }
 }
 
@@ -56,7 +59,9 @@ async fn start(name: &str, change: impl FnOnce(&mut GatewayConfig)) -> Running {
     let mut config = config();
     change(&mut config);
     let metrics = Arc::new(Metrics::new());
-    let gateway = Arc::new(Gateway::bind(&config, metrics.clone()).await.unwrap());
+    let store = KeyValue::open(&folder.join("host.sqlite")).await.unwrap();
+    let sessions = Sessions::open(store).await.unwrap();
+    let gateway = Arc::new(Gateway::bind(&config, sessions, metrics.clone()).await.unwrap());
     let balancer = Balancer::new(Arc::new(Registry::default()), metrics, "test".into());
     let routes = [
         ("/{*rest}", Target::Files(site.into())),

@@ -159,6 +159,7 @@ fn a_full_example_is_read_as_it_is_written() {
             cache: CacheLimits { size_bytes: 256 << 20, entry_bytes: 1 << 20 },
             cache_rules: CacheRules { default_time: Duration::from_secs(30), ..CacheRules::default() },
             cache_purged_by: Vec::new(),
+            login: None,
         }
     );
     assert_eq!(config.admin.listen, "127.0.0.1:9090".parse().unwrap());
@@ -278,7 +279,7 @@ fn who_may_use_a_route_stands_there_or_in_the_gateway() {
         (&orders.claims["tenant"][..], &orders.claims["region"][..]),
         (&["a".into(), "b".into()][..], &["eu".into()][..])
     );
-    assert_eq!(orders.ways, Ways { token: true, key: false, certificate: false });
+    assert_eq!(orders.ways, Ways { token: true, key: false, certificate: false, session: false });
     let [issuer] = orders.issuers.as_slice() else { panic!("one issuer") };
     let document = "https://id.example.com/shop/.well-known/openid-configuration";
     assert_eq!(issuer.keys, KeySource::Discovery(document.parse().unwrap()));

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn only_what_counts_is_taken_and_only_once() {
         let all = Ways::default();
-        let only = |token, key| Ways { token, key, certificate: true };
+        let only = |token, key| Ways { token, key, certificate: true, session: true };
         let check = |ways: Ways, fields: &[(&'static str, &'static str)], expected| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {

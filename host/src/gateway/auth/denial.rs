@@ -22,6 +22,8 @@ pub enum Denial {
     Scope(String),
     /// It lacks a role or claim.
     Forbidden,
+    /// Its browser was perhaps made to ask by a page of another site.
+    CrossSite,
     /// Whether its token counts cannot be told: the keys of the issuer were never had.
     KeysAway,
 }
@@ -36,6 +38,7 @@ impl Denial {
             Self::NoCertificate | Self::Scope(_) | Self::Forbidden => {
                 (StatusCode::FORBIDDEN, "forbidden", "Forbidden")
             }
+            Self::CrossSite => (StatusCode::FORBIDDEN, "cross-site", "Not from this site"),
             Self::KeysAway => {
                 (StatusCode::SERVICE_UNAVAILABLE, "issuer-unavailable", "Identity provider unavailable")
             }
@@ -51,6 +54,9 @@ impl Denial {
             Self::Invalid(reason) => reason,
             Self::Scope(_) => "you lack a scope that is needed here",
             Self::Forbidden => "you are known, but you may not do this",
+            Self::CrossSite => {
+                "with a session only pages of this very site may do this: the request needs an Origin or Sec-Fetch-Site that says so"
+            }
             Self::KeysAway => "the identity provider cannot be reached, so your token cannot be checked",
         }
     }
@@ -70,7 +76,7 @@ impl Denial {
             }
             Self::Scope(scopes) => format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\""),
             Self::Forbidden => "Bearer error=\"insufficient_scope\"".to_owned(),
-            Self::NoCertificate | Self::KeysAway => return None,
+            Self::NoCertificate | Self::CrossSite | Self::KeysAway => return None,
         };
         HeaderValue::try_from(challenge).ok()
     }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,7 +19,7 @@ const TIME_MAX: Duration = Duration::from_secs(5);
 /// Fetches documents; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 /// A document.
@@ -67,10 +67,40 @@ impl Fetcher {
         tokio::time::timeout(TIME_MAX, self.ask(uri)).await.unwrap_or(Err(FetchError::Late))
     }
 
-    async fn ask(&self, uri: &Uri) -> Result<Document, FetchError> {
-        let mut request = http::Request::new(Empty::new());
+    /// Sends a form, with the proof of who sends it; answers the status and the bytes of what comes.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing comes.
+    pub async fn post(
+        &self,
+        uri: &Uri,
+        form: String,
+        authorization: Option<HeaderValue>,
+    ) -> Result<(StatusCode, Bytes), FetchError> {
+        let mut request = http::Request::new(Full::from(form));
+        *request.method_mut() = http::Method::POST;
         *request.uri_mut() = uri.clone();
-        request.headers_mut().insert(header::ACCEPT, http::HeaderValue::from_static("application/json"));
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(authorization) = authorization {
+            headers.insert(header::AUTHORIZATION, authorization);
+        }
+        let answer = async {
+            let response = self.client.request(request).await.map_err(FetchError::Unreachable)?;
+            let status = response.status();
+            let body =
+                Limited::new(response.into_body(), BYTES_MAX).collect().await.map_err(FetchError::Body)?;
+            Ok((status, body.to_bytes()))
+        };
+        tokio::time::timeout(TIME_MAX, answer).await.unwrap_or(Err(FetchError::Late))
+    }
+
+    async fn ask(&self, uri: &Uri) -> Result<Document, FetchError> {
+        let mut request = http::Request::new(Full::default());
+        *request.uri_mut() = uri.clone();
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let response = self.client.request(request).await.map_err(FetchError::Unreachable)?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status(response.status()));

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 
 use super::denial::Denial;
-use crate::config::{AuthConfig, is_scope};
+use crate::config::{AuthConfig, IssuerConfig, is_scope};
 
 /// The longest subject: by OpenID Connect Core, 2, it has 255 characters; names in certificates are longer.
 const SUBJECT_BYTES_MAX: usize = 1024;
@@ -36,6 +36,8 @@ pub enum Way {
     Key(Arc<str>),
     /// By its certificate.
     Certificate,
+    /// By the session of its browser.
+    Session,
 }
 
 /// An identity that cannot be told in headers without changing it.
@@ -101,6 +103,11 @@ impl Identity {
         }
     }
 
+    /// What is said of it.
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
     /// About how much memory it takes, in bytes.
     pub fn weight(&self) -> usize {
         // The claims are held as text and as values, which take about three times as much.
@@ -115,6 +122,11 @@ pub fn claim<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c Value
         let (first, rest) = name.split_once('.')?;
         claim(claims.get(first)?.as_object()?, rest)
     })
+}
+
+/// The roles that claims of this issuer hold.
+pub fn roles_of(claims: &Map<String, Value>, issuer: &IssuerConfig) -> Vec<String> {
+    claim(claims, &issuer.roles_claim).map(words).unwrap_or_default()
 }
 
 /// The words of a claim: a text of words with spaces between them (RFC 8693, 4.2), or a list of words.

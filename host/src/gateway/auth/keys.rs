@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use serde::Deserialize;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::discovery::{Discovery, DiscoveryError};
 use super::fetch::{FetchError, Fetcher};
 use super::jwks::KeySet;
 use crate::config::{IssuerConfig, KeySource, provider_address};
@@ -71,21 +71,12 @@ struct Follower {
 enum KeysError {
     #[error("{0}: {1}")]
     Fetch(http::Uri, FetchError),
-    #[error("the discovery document cannot be read: {0}")]
-    Discovery(serde_json::Error),
-    #[error("the discovery document is that of {0:?}, another issuer")]
-    OtherIssuer(String),
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     #[error("the discovery document names keys at {0:?}: {1}")]
     Address(String, String),
     #[error("the keys cannot be used: {0}")]
     Keys(String),
-}
-
-/// What is read of a discovery document (OpenID Connect Discovery 1.0, 3).
-#[derive(Deserialize)]
-struct Discovery {
-    issuer: String,
-    jwks_uri: String,
 }
 
 impl Keys {
@@ -178,13 +169,7 @@ impl Follower {
     }
 
     async fn discover(&self, place: &http::Uri) -> Result<http::Uri, KeysError> {
-        let document = self.fetcher.fetch(place).await;
-        let document = document.map_err(|error| KeysError::Fetch(place.clone(), error))?;
-        let found: Discovery = serde_json::from_slice(&document.body).map_err(KeysError::Discovery)?;
-        // Or one issuer could speak for another (OpenID Connect Discovery 1.0, 4.3).
-        if found.issuer != self.issuer.issuer {
-            return Err(KeysError::OtherIssuer(found.issuer));
-        }
+        let found = Discovery::fetch(&self.fetcher, place, &self.issuer).await?;
         let refuse = |reason: &str| KeysError::Address(found.jwks_uri.clone(), reason.to_owned());
         let keys = provider_address(&found.jwks_uri).map_err(|reason| refuse(&reason))?;
         if place.scheme_str() == Some("https") && keys.scheme_str() != Some("https") {

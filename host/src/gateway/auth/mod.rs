@@ -1,7 +1,7 @@
 //! Who asks, and whether it may: tokens of OpenID providers, API keys of this host, client certificates.
 //!
 //! Knows nothing of where API keys are kept. Files in reading order: `credentials` is what a request shows; `token`
-//! checks a token, with a key of `jwks`, which `keys` keeps fresh through `fetch`; `api_keys` knows API keys;
+//! checks a token, with a key of `jwks`, which `keys` keeps fresh through `fetch`, where the `discovery` document says; `api_keys` knows API keys;
 //! `identity` is who asks, and what that permits; `denial` is how a caller is told that it may not pass.
 
 mod credentials;
@@ -9,6 +9,7 @@ mod token;
 mod jwks;
 mod keys;
 mod fetch;
+mod discovery;
 mod api_keys;
 mod identity;
 mod denial;
@@ -23,21 +24,25 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
+use http::request::Parts;
 use moka::sync::Cache;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use self::credentials::Credential;
-use self::fetch::Fetcher;
 use self::jwks::KeySet;
 use self::keys::Keys;
 use self::token::{TokenFault, Unverified};
+use super::context::Context;
 use super::listener::client_certificate::ClientCertificate;
-use crate::config::{AuthConfig, IssuerConfig};
+use super::login::Login;
+use crate::config::{AuthConfig, IssuerConfig, LoginConfig};
 
 pub use self::api_keys::{ApiKey, ApiKeys, NewKey};
 pub use self::denial::Denial;
-pub use self::identity::{Identity, Way};
+pub use self::discovery::Discovery;
+pub use self::fetch::Fetcher;
+pub use self::identity::{Identity, Way, roles_of};
 
 /// The memory of tokens that were checked: some ten thousand of usual size.
 const CHECKED_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -99,6 +104,34 @@ impl Authenticator {
         &self.api_keys
     }
 
+    /// What documents of issuers are fetched through.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+
+    /// The claims of an ID token that was made for this client (OpenID Connect Core 1.0, 3.1.3.7).
+    ///
+    /// # Errors
+    ///
+    /// Why it does not count.
+    pub async fn check_id_token(
+        &self,
+        token: &str,
+        login: &LoginConfig,
+    ) -> Result<Map<String, Value>, Denial> {
+        let for_client = IssuerConfig { audience: vec![login.client.clone()], ..(*login.issuer).clone() };
+        let issuer = self.issuer(&login.issuer);
+        let unverified = Unverified::read(token).map_err(denial)?;
+        let checked = check(&unverified, &for_client, &issuer.keys, SystemTime::now()).await?;
+        let claims = checked.identity.claims();
+        // One for several audiences says for whom it was made.
+        let is_ours = |party: &Value| party.as_str() == Some(login.client.as_str());
+        if !claims.get("azp").is_none_or(is_ours) {
+            return Err(Denial::Invalid("the token was made for another client"));
+        }
+        Ok(claims.clone())
+    }
+
     /// The issuer of this configuration: the one that is in use already, with its keys, or a new one.
     fn issuer(&self, config: &Arc<IssuerConfig>) -> Arc<Issuer> {
         let mut issuers = self.issuers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -127,21 +160,43 @@ impl Auth {
     /// Why it may not.
     pub async fn admit(
         &self,
-        headers: &HeaderMap,
-        certificate: Option<&ClientCertificate>,
+        head: &Parts,
+        context: &Context,
+        login: Option<&Login>,
     ) -> Result<Arc<Identity>, Denial> {
         let ways = self.rules.ways;
-        let identity = match credentials::shown(headers, ways)? {
+        let identity = match credentials::shown(&head.headers, ways)? {
             Some(Credential::Token(token)) => self.bearer(token).await?,
             Some(Credential::Key(key)) => self.shared.api_keys.find(key, SystemTime::now())?,
-            None => match certificate.filter(|_| ways.certificate) {
-                Some(certificate) => Arc::new(holder(certificate)?),
-                None if ways.token || ways.key => return Err(Denial::Missing),
+            None => match self.unspoken(head, context, login).await? {
+                Some(identity) => identity,
+                None if ways.token || ways.key || self.takes_sessions() => return Err(Denial::Missing),
                 None => return Err(Denial::NoCertificate),
             },
         };
         identity.check(&self.rules)?;
         Ok(identity)
+    }
+
+    /// Whether a browser may sign in for it.
+    pub fn takes_sessions(&self) -> bool {
+        self.rules.ways.session
+    }
+
+    /// Who asks by what goes along with every request: the session of a browser, or the certificate of a connection.
+    async fn unspoken(
+        &self,
+        head: &Parts,
+        context: &Context,
+        login: Option<&Login>,
+    ) -> Result<Option<Arc<Identity>>, Denial> {
+        if let Some(login) = login.filter(|_| self.takes_sessions())
+            && let Some(identity) = login.visitor(head, context).await?
+        {
+            return Ok(Some(identity));
+        }
+        let certificate = context.certificate.as_deref().filter(|_| self.rules.ways.certificate);
+        certificate.map(|certificate| holder(certificate).map(Arc::new)).transpose()
     }
 
     /// Tells the service who asks, and takes out what the caller has shown unless the service may see it.
@@ -168,7 +223,7 @@ impl Auth {
         let said = unverified.issuer();
         let issuer = self.issuers.iter().find(|issuer| Some(issuer.config.issuer.as_str()) == said);
         let issuer = issuer.ok_or(Denial::Invalid("the token is from an issuer that does not count here"))?;
-        let checked = check(&unverified, issuer, now).await?;
+        let checked = check(&unverified, &issuer.config, &issuer.keys, now).await?;
         self.shared.checked.insert(digest, checked.clone());
         Ok(checked.identity)
     }
@@ -181,15 +236,20 @@ impl std::fmt::Debug for Auth {
 }
 
 /// Checks a token, and once more when its key is not known and the issuer can be asked.
-async fn check(token: &Unverified<'_>, issuer: &Issuer, now: SystemTime) -> Result<Checked, Denial> {
-    let mut keys = match issuer.keys.current() {
+async fn check(
+    token: &Unverified<'_>,
+    rules: &IssuerConfig,
+    source: &Keys,
+    now: SystemTime,
+) -> Result<Checked, Denial> {
+    let mut keys = match source.current() {
         Some(keys) => keys,
-        None => issuer.keys.renewed().await.ok_or(Denial::KeysAway)?,
+        None => source.renewed().await.ok_or(Denial::KeysAway)?,
     };
-    let mut accepted = token.verify(&issuer.config, &keys, now);
+    let mut accepted = token.verify(rules, &keys, now);
     if matches!(accepted, Err(TokenFault::UnknownKey)) {
-        keys = issuer.keys.renewed().await.ok_or(Denial::KeysAway)?;
-        accepted = token.verify(&issuer.config, &keys, now);
+        keys = source.renewed().await.ok_or(Denial::KeysAway)?;
+        accepted = token.verify(rules, &keys, now);
     }
     let accepted = accepted.map_err(denial)?;
     Ok(Checked { identity: Arc::new(accepted.identity), keys, expires: accepted.expires })

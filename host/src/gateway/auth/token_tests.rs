@@ -102,6 +102,7 @@ fn issuer() -> IssuerConfig {
         ],
         scopes_claim: "scope".into(),
         roles_claim: "realm.roles".into(),
+        service: None,
     }
 }
 

@@ -52,7 +52,7 @@ impl<'c> Caller<'c> {
     pub fn of(identity: Option<&'c Identity>) -> Self {
         let key = identity.and_then(|identity| match &identity.way {
             Way::Key(id) => Some(&**id),
-            Way::Token | Way::Certificate => None,
+            Way::Token | Way::Certificate | Way::Session => None,
         });
         Self { subject: identity.map(|identity| &*identity.subject), key }
     }
