@@ -1,5 +1,6 @@
 //! An HTTP client with short calls.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
@@ -10,7 +11,7 @@ use serde_json::Value;
 pub struct Client {
     http: reqwest::Client,
     base: String,
-    token: Option<String>,
+    token: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
 /// A status and a body, which is JSON where it can be.
@@ -31,14 +32,20 @@ impl Client {
 
     /// The same with a bearer token.
     pub fn with_token(self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self }
+        let token = token.to_owned();
+        self.with_tokens(move || token.clone())
+    }
+
+    /// The same with bearer tokens that do not last: each request asks for one.
+    pub fn with_tokens(self, token: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self { token: Some(Arc::new(token)), ..self }
     }
 
     /// A request, to be changed before it is sent.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         match &self.token {
-            Some(token) => request.bearer_auth(token),
+            Some(token) => request.bearer_auth(token()),
             None => request,
         }
     }

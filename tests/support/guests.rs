@@ -29,6 +29,7 @@ fn build_all() {
         "payment",
         "stock",
         "warehouse",
+        "identity",
         "probe",
         "hello",
         "notes",

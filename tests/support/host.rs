@@ -1,4 +1,4 @@
-//! Starts a host from a few lines of TOML on port 0; its log is shown when the test fails.
+//! Starts a host from a few lines of TOML on a free port; its log is shown when the test fails.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -20,12 +20,18 @@ pub struct Host {
     folder: TemporaryFolder,
     child: Option<Child>,
     starts: u32,
+    port: u16,
 }
 
 impl Host {
     /// A folder with this configuration, to which listeners on free ports are added. Nothing runs yet.
     pub fn prepare(config: &str) -> Self {
-        let host = Self { folder: TemporaryFolder::new(), child: None, starts: 0 };
+        Self::prepare_on(0, config)
+    }
+
+    /// The same with the gateway on this port, for a configuration that has to know it.
+    pub fn prepare_on(port: u16, config: &str) -> Self {
+        let host = Self { folder: TemporaryFolder::new(), child: None, starts: 0, port };
         host.write_config(config);
         host
     }
@@ -40,7 +46,8 @@ impl Host {
     /// Replaces the configuration; a running host reloads it by itself.
     pub fn write_config(&self, config: &str) {
         // The gateway comes last, so that a configuration can begin with further keys of it.
-        let head = "[admin]\nlisten = \"127.0.0.1:0\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n";
+        let port = self.port;
+        let head = format!("[admin]\nlisten = \"127.0.0.1:0\"\n[gateway]\nlisten = \"127.0.0.1:{port}\"\n");
         // Written beside it first: a host that watches must never see half of it.
         let draft = self.path("gateway.toml.new");
         fs::write(&draft, format!("{head}{config}")).unwrap();

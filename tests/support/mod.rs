@@ -8,6 +8,8 @@ pub mod host;
 pub mod issuer;
 pub mod load;
 pub mod memory;
+pub mod operator;
+pub mod port;
 pub mod shop;
 pub mod upstream;
 pub mod version;
