@@ -12,37 +12,37 @@ use crate::support::counting_origin::CountingOrigin;
 use crate::support::host::Host;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the origin takes where requests shall meet on their way; every assertion holds without it too.
 const DELAY: Duration = Duration::from_millis(300);
 
-fn response(fields: &[(&str, &str)], body: impl Into<String>) -> http::Response<String> {
+pub fn response(fields: &[(&str, &str)], body: impl Into<String>) -> http::Response<String> {
     let response = fields
         .iter()
         .fold(http::Response::builder(), |response, (name, value)| response.header(*name, *value));
     response.body(body.into()).unwrap()
 }
 
-async fn ask(host: &Host, method: Method, path: &str, fields: &[(&str, &str)]) -> Response {
+pub async fn ask(host: &Host, method: Method, path: &str, fields: &[(&str, &str)]) -> Response {
     let request = host.client().request(method, path);
     fields.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap()
 }
 
-async fn get(host: &Host, path: &str, fields: &[(&str, &str)]) -> Response {
+pub async fn get(host: &Host, path: &str, fields: &[(&str, &str)]) -> Response {
     ask(host, Method::GET, path, fields).await
 }
 
-fn field(response: &Response, name: &str) -> String {
+pub fn field(response: &Response, name: &str) -> String {
     response.headers().get(name).map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
 }
 
-fn status(response: &Response) -> String {
+pub fn status(response: &Response) -> String {
     field(response, "cache-status")
 }
 
 /// Asks until the cache answers: a body is kept a moment after its last byte was sent on.
-async fn until_hit(host: &Host, path: &str, fields: &[(&str, &str)]) -> Response {
+pub async fn until_hit(host: &Host, path: &str, fields: &[(&str, &str)]) -> Response {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let response = get(host, path, fields).await;

@@ -25,6 +25,7 @@ async fn start() -> (Host, Origin) {
     let config = [
         origin.section(),
         route("/api", &format!("methods = [\"GET\", \"PUT\"]\n{RULES}")),
+        route("/held", &format!("headers = {{ x-version = \"2\" }}\n{RULES}")),
         route("/once", &format!("rate-limit = {{ requests = 1, per = \"1h\" }}\n{RULES}")),
         route("/any", "cors = { origins = [\"*\"] }"),
         route("/own", ""),
@@ -59,6 +60,11 @@ async fn a_preflight_is_answered_by_the_route_of_the_method_that_it_asks_about()
     assert_eq!(field(&allowed, "access-control-max-age"), Some("600"));
     assert_eq!(field(&allowed, "x-method"), None, "the service was not asked");
     assert_eq!(preflight(&host, "/api/x", PAGE, "DELETE").await.status(), 405);
+    let held = host.client().request(Method::OPTIONS, "/held/x").header("origin", PAGE);
+    let held = held.header("access-control-request-method", "PUT");
+    let named = held.try_clone().unwrap().header("access-control-request-headers", "content-type, x-version");
+    assert_eq!(named.send().await.unwrap().status(), 204, "the request will have the header of its route");
+    assert_eq!(held.send().await.unwrap().status(), 404);
     let refused = preflight(&host, "/api/x", "https://evil.example", "PUT").await;
     assert_eq!(field(&refused, "access-control-allow-origin"), None);
     let own = preflight(&host, "/own/x", PAGE, "PUT").await;

@@ -49,6 +49,39 @@ async fn both_versions_of_http_are_served_in_clear_text() {
     assert!(old.contains(" 200 ") && old.ends_with("home"), "{old}");
 }
 
+/// The client resets a stream on which content follows the answer to HEAD.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_head_has_no_content_in_any_version_of_http() {
+    let mut host = Host::prepare(
+        &[
+            crate::limits::probe("probe", ""),
+            "[[routes]]\npath = \"/files/{*rest}\"\nfiles = { folder = \"site\", index = true }\n".into(),
+        ]
+        .concat(),
+    );
+    std::fs::create_dir_all(host.path("site")).unwrap();
+    std::fs::write(host.path("site/a.txt"), "0123456789").unwrap();
+    host.launch().await;
+    let http2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let http1 = reqwest::Client::builder().no_proxy().http1_only().build().unwrap();
+    for client in [http2, http1] {
+        let paths =
+            [("/nothing", 404), ("/files/", 200), ("/files/a.txt", 200), ("/probe/say?body=hello", 200)];
+        for (path, status) in paths {
+            let url = format!("{}{path}", host.gateway());
+            let head = client.head(&url).send().await.unwrap();
+            assert_eq!(head.status(), status, "{path}");
+            let length = head.headers().get("content-length").cloned();
+            let version = head.version();
+            assert!(head.bytes().await.unwrap().is_empty(), "{version:?} {path}");
+            if !path.starts_with("/probe") {
+                let got = client.get(&url).send().await.unwrap();
+                assert_eq!(length, got.headers().get("content-length").cloned(), "{version:?} {path}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_are_problem_documents_with_the_id_of_the_request() {
     let host = start().await;

@@ -177,6 +177,24 @@ async fn an_unknown_key_is_asked_for_once_and_a_new_one_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_shows_no_key_any_more_has_withdrawn_them_all() {
+    let (issuer, host, key) = start("").await;
+    let (good, later) = (issuer.token(&key, &json!({})), issuer.token(&key, &json!({ "sub": "eve" })));
+    until(&host, "/known/caller", &good, 200).await;
+    issuer.show(&[]);
+    // A token of an unknown key lets the gateway ask.
+    let unknown = issuer.token(&SigningKey::new("two"), &json!({}));
+    let deadline = Instant::now() + PATIENCE;
+    while get(&host, "/known/caller", &good).await.status() != 401 {
+        assert!(Instant::now() < deadline, "the withdrawn key counts still: {}", host.log());
+        assert_eq!(get(&host, "/known/caller", &unknown).await.status(), 401);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(get(&host, "/known/caller", &later).await.status(), 401);
+    host.logged("shows no key that checks a signature").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_away_stops_nobody_whose_key_is_known() {
     let key = SigningKey::new("one");
     let issuer = Issuer::start(&[&key]).await;
@@ -208,7 +226,11 @@ async fn api_keys_are_made_listed_and_revoked_by_the_command() {
             (&json!("partner"), &json!(["orders"])),
             "{path}: {seen}"
         );
-        assert_eq!(seen["authorization"], Value::Null, "an API key goes no further: {seen}");
+        assert_eq!(
+            (&seen["authorization"], &seen["key"]),
+            (&Value::Null, &Value::Null),
+            "it goes no further: {seen}"
+        );
         assert_eq!(seen["claims"]["key"], json!(id), "{seen}");
     }
     let named = host.client().request(Method::GET, "/keys/caller").header("x-api-key", &text);
@@ -236,6 +258,20 @@ async fn api_keys_are_made_listed_and_revoked_by_the_command() {
     let short = short["key"].as_str().unwrap();
     until(&host, "/keys/caller", short, 401).await;
     assert_eq!(host.run(&["keys", "add", "x", "--scope", "a b"]).0, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_reaches_no_component_where_nobody_looks_at_it() {
+    let (issuer, host, key) = start("auth = { ways = [\"token\"] }").await;
+    let token = issuer.token(&key, &json!({}));
+    until(&host, "/added/caller", &token, 200).await;
+    let request = host.client().request(Method::GET, "/added/caller").bearer_auth(&token);
+    let seen: Value = request.header("x-api-key", "hk_a_b").send().await.unwrap().json().await.unwrap();
+    assert_eq!(
+        (&seen["authorization"], &seen["key"]),
+        (&json!(format!("Bearer {token}")), &Value::Null),
+        "{seen}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

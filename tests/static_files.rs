@@ -40,6 +40,7 @@ async fn start() -> Host {
         ("site/index.html", "the application"),
         ("site/404.html", "gone"),
         ("site/page.txt", "0123456789"),
+        ("site/empty.txt", ""),
         ("site/data.json", "{}"),
         ("site/assets/app.1f3a.js", "plain script"),
         ("site/assets/app.1f3a.js.br", "br script"),
@@ -93,7 +94,10 @@ async fn ranges_and_conditions_go_by_strong_validators() {
         (&[("range", "bytes=7-")], 206, "789"),
         (&[("range", "bytes=-3")], 206, "789"),
         (&[("range", "bytes=5-99")], 206, "56789"),
-        (&[("range", "bytes=-99")], 200, "0123456789"),
+        (&[("range", "bytes=-99")], 206, "0123456789"),
+        (&[("range", "bytes=0-99999999999999999999")], 206, "0123456789"),
+        (&[("range", "Bytes=0-1")], 206, "01"),
+        (&[("range", "bytes=007-9")], 206, "789"),
         (&[("range", "bytes=10-")], 416, ""),
         (&[("range", "bytes=0-1,4-5")], 200, "0123456789"),
         (&[("range", "items=0-1")], 200, "0123456789"),
@@ -105,6 +109,7 @@ async fn ranges_and_conditions_go_by_strong_validators() {
         (&[("if-none-match", &etag)], 304, ""),
         (&[("if-none-match", &weak)], 304, ""),
         (&[("if-none-match", "*")], 304, ""),
+        (&[("if-none-match", "\"other\""), ("if-none-match", &etag)], 304, ""),
         (&[("if-none-match", "\"other\""), ("if-modified-since", &date)], 200, "0123456789"),
         (&[("if-modified-since", &date)], 304, ""),
         (&[("if-match", &etag)], 200, "0123456789"),
@@ -117,8 +122,13 @@ async fn ranges_and_conditions_go_by_strong_validators() {
         if matches!(status, 206 | 416) {
             assert!(field(&response, "content-range").starts_with("bytes "), "{fields:?}");
         }
+        let is_refused = response.status().is_client_error();
+        assert_eq!(field(&response, "cache-control") == "no-store", is_refused, "{fields:?}");
+        assert_eq!(field(&response, "etag").is_empty(), is_refused, "{fields:?}");
         assert_eq!(response.text().await.unwrap(), *body, "{fields:?}");
     }
+    let empty = get(&host, "/empty.txt", &[("range", "bytes=0-")]).await;
+    assert_eq!((empty.status().as_u16(), field(&empty, "content-range")), (416, "bytes */0"));
     let head = send(&host, Method::HEAD, "/page.txt", &[("range", "bytes=2-5")]).await;
     assert_eq!((head.status().as_u16(), field(&head, "content-length")), (200, "10"));
     let post = send(&host, Method::POST, "/page.txt", &[]).await;
@@ -204,6 +214,8 @@ async fn what_is_missing_has_the_page_that_suits_the_caller() {
             assert!(response.text().await.unwrap().contains(body), "{path} {accept}");
             assert_eq!(status_seen, 404, "{path} {accept}");
         } else {
+            let is_fallback = path != "/app/";
+            assert_eq!(field(&response, "vary") == "accept", is_fallback, "{path}: others get a 404");
             assert_eq!(
                 (status_seen, response.text().await.unwrap()),
                 (206, body[..2].to_owned()),

@@ -8,10 +8,13 @@ use futures::{SinkExt, StreamExt};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
+use reqwest::Method;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_tungstenite::tungstenite::Message;
 use tonic_health::ServingStatus;
@@ -22,10 +25,13 @@ use crate::gateway::raw;
 use crate::support::authority::Authority;
 use crate::support::guests::component;
 use crate::support::host::Host;
-use crate::support::upstream::{Mood, Upstream};
+use crate::support::upstream::{Mood, STREAMS_MAX, Upstream};
 
 /// Long enough for a slow machine, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// When nothing has changed for so long, nothing goes on.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// The handshake of a WebSocket (RFC 6455, 1.2), or of another protocol, that asks to close when it is refused.
 fn handshake(path: &str, upgrade: &str) -> String {
@@ -98,6 +104,13 @@ async fn a_websocket_without_a_byte_is_closed_in_the_end() {
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
     let ended = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
     assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
+}
+
+/// A connection whose client takes little at once.
+async fn narrow(host: &Host) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.connect(host.gateway_address()).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -188,6 +201,90 @@ async fn grpc_reaches_components_with_its_trailers() {
     assert_eq!((i32::from(unknown.code()), unknown.message()), (5, "told by the guest"));
     let trailers = unknown.metadata();
     assert!(trailers.get("x-request-id").is_some(), "the head is read too: {trailers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_carries_more_requests_than_one_connection_takes() {
+    let up = Upstream::start().await;
+    let host = start(&up.url(), "http = \"2\"\nlimits = { time = \"60s\" }").await;
+    up.set(Mood::Silent);
+    let count = STREAMS_MAX as usize * 3 / 2;
+    let mut requests = JoinSet::new();
+    for _ in 0..count {
+        let client = host.client();
+        requests.spawn(async move { client.get("/up/x").await.status });
+    }
+    let deadline = Instant::now() + PATIENCE;
+    while up.asked() < count {
+        assert!(Instant::now() < deadline, "{} of {count} have come", up.asked());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    up.set(Mood::Well);
+    assert!(requests.join_all().await.iter().all(|status| *status == 200));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_readers_stop_nobody_on_the_same_connection() {
+    let up = Upstream::start().await;
+    let host = start(&up.url(), "http = \"2\"").await;
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        let mut client = narrow(&host).await;
+        client.write_all(b"GET /up/long HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        unread.push(client);
+    }
+    // All buffers on the way are full when nothing more is taken for a while.
+    let (mut taken, mut since) = (0, Instant::now());
+    while since.elapsed() < MOMENT {
+        if up.taken() != taken {
+            (taken, since) = (up.taken(), Instant::now());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let answer = tokio::time::timeout(PATIENCE / 2, host.client().get("/up/x")).await;
+    assert_eq!(answer.expect("slow readers stop it").status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_hangs_counts_into_the_time_to_connect() {
+    let authority = Authority::new("upstreams");
+    let well = Upstream::start_with(Some(acceptor(&authority, "127.0.0.1"))).await;
+    // It takes connections and says nothing.
+    let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut host = Host::prepare(&format!(
+        "[services.up]\nupstreams = [\"https://{}\", \"https://{}\"]\nca = \"ca.pem\"\n\
+         connect-timeout = \"200ms\"\nretry = {{ budget = 100 }}\noutlier = false\n\
+         [[routes]]\npath = \"/up/{{*rest}}\"\nservice = \"up\"\n",
+        mute.local_addr().unwrap(),
+        well.address
+    ));
+    std::fs::write(host.path("ca.pem"), authority.pem()).unwrap();
+    host.launch().await;
+    for _ in 0..4 {
+        let request = host.client().request(Method::POST, "/up/x").body("not sent yet");
+        let answer = host.client().send(request).await;
+        assert_eq!((answer.status, &answer.body["body"]), (200, &Value::from("not sent yet")), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_chooses_the_host_at_an_address_that_offers_http2() {
+    let authority = Authority::new("upstreams");
+    let up = Upstream::start_with(Some(acceptor(&authority, "127.0.0.1"))).await;
+    let mut host = Host::prepare(&format!(
+        "[services.up]\nupstreams = [\"https://{}\"]\nca = \"ca.pem\"\n\
+         [[routes]]\npath = \"/up/{{*rest}}\"\nservice = \"up\"\n\
+         [[routes]]\npath = \"/named/{{*rest}}\"\nservice = \"up\"\nrequest-headers = {{ host = \"shop.internal\" }}\n",
+        up.address
+    ));
+    std::fs::write(host.path("ca.pem"), authority.pem()).unwrap();
+    host.launch().await;
+    let plain = host.client().get("/up/x").await;
+    assert_eq!((plain.status, &plain.body["version"]), (200, &Value::from("HTTP/2.0")), "{plain:?}");
+    let named = host.client().get("/named/x").await;
+    assert_eq!((named.status, &named.body["headers"]["host"]), (200, &"shop.internal".into()), "{named:?}");
+    // Over HTTP/2 there would be two hosts: the authority is that of the address.
+    assert_eq!(named.body["version"], "HTTP/1.1", "{named:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

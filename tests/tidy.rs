@@ -71,6 +71,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["gateway"]),
     ("moka", &["gateway"]),
     ("httpdate", &["gateway"]),
+    ("cookie", &["gateway"]),
+    ("aes_gcm", &["sessions"]),
 ];
 
 #[test]
@@ -137,6 +139,19 @@ fn every_file_has_a_caption_and_is_not_too_long() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_architecture_page_names_only_what_is_there() {
+    let page = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains(".rs`") || line.contains("/`"));
+    let named = rows.flat_map(|line| line.split('`').skip(1).step_by(2));
+    let paths: Vec<&str> = named.filter(|text| text.ends_with(".rs") || text.ends_with('/')).collect();
+    assert!(paths.len() > 20, "{paths:?}");
+    let known = ["host/", "components/", "wit/", "tests/"];
+    let gone = |path: &&&str| !known.contains(path) && !repository().join("host/src").join(path).exists();
+    let gone: Vec<_> = paths.iter().filter(gone).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md names {gone:?}");
 }
 
 #[test]

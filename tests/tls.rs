@@ -216,6 +216,7 @@ async fn the_holder_of_a_client_certificate_is_known_to_the_service() {
     fs::write(host.path("clients.pem"), clients.pem()).unwrap();
     clients.write(host.folder(), "ada", "ada, of the shop", &["ada.test"]);
     clients.write(host.folder(), "bob", "bob, of the shop", &["bob.test"]);
+    clients.write(host.folder(), "eva", "", &["eva.test", "ada.test"]);
     host.launch().await;
     let claimed = ["--header", "hostel-subject: eve"];
     let ask = async |shown: &[&str]| {
@@ -224,6 +225,8 @@ async fn the_holder_of_a_client_certificate_is_known_to_the_service() {
     };
     let seen = ask(&["--cert", "ada.pem", "--key", "ada.key"]).await;
     assert_eq!(seen["headers"]["hostel-subject"], "CN=ada\\, of the shop", "{seen}");
+    let bare = ask(&["--cert", "eva.pem", "--key", "eva.key"]).await;
+    assert_eq!(bare["headers"]["hostel-subject"], "DNS:eva.test", "{bare}");
     let other = ask(&["--cert", "bob.pem", "--key", "bob.key"]).await;
     assert_eq!(other["status"], 403, "{other}");
     let nobody = ask(&[]).await;

@@ -1,10 +1,11 @@
-//! Typed names: service, domain, topic, version, request.
+//! Typed names: service, domain, topic, version, request; and the names of header fields that are the host's.
 
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use http::HeaderName;
 use serde::{Deserialize, Serialize};
 
 /// The longest name of a service or domain; it becomes a DNS label in `http://<service>.internal`
@@ -97,6 +98,20 @@ label! {
 /// The domain of services that name none.
 pub fn default_domain() -> DomainName {
     DomainName("default".into())
+}
+
+/// The namespace of the header fields that only the host sets.
+const OF_HOST: &str = "hostel-";
+
+/// Whether only the host may set a header field.
+pub fn is_of_host(name: &HeaderName) -> bool {
+    begins_with(name, OF_HOST)
+}
+
+/// Whether the name of a header field begins so. `_` counts as `-`, since many frameworks read both as the same name.
+pub fn begins_with(name: &HeaderName, prefix: &str) -> bool {
+    let bytes = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
+    name.as_str().len() >= prefix.len() && bytes.zip(prefix.bytes()).all(|(one, other)| one == other)
 }
 
 /// The number of a version of a service: 1 is v1.
@@ -294,6 +309,22 @@ mod tests {
         }
         for bad in ["", "Order", "2nd", "a-", "a.b", "a_b", &"x".repeat(64)] {
             assert!(bad.parse::<ServiceName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_a_field_of_the_host_is_known() {
+        for (name, expected) in [
+            ("hostel-subject", true),
+            ("Hostel-Subject", true),
+            ("hostel_subject", true),
+            ("HOSTEL_CLAIMS", true),
+            ("hostel-", true),
+            ("hostel", false),
+            ("hostelry", false),
+            ("x-hostel-subject", false),
+        ] {
+            assert_eq!(is_of_host(&name.parse().unwrap()), expected, "{name}");
         }
     }
 

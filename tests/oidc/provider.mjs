@@ -1,5 +1,7 @@
-// A real OpenID provider on a free port of this machine, which it prints. Tokens of its one client, got by client
-// credentials for the resource `urn:shop`, are JWTs signed with ES256.
+// A real OpenID provider on a port of this machine, a free one without PORT, which it prints. Tokens of its client
+// `warehouse`, got by client credentials for the resource `urn:shop`, are JWTs signed with ES256. With REDIRECT_URI
+// browsers can sign in too, for the client `storefront`, and by any name and password; their tokens count for
+// seconds only, and what it knows ends with it.
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { Provider } from 'oidc-provider';
@@ -17,6 +19,23 @@ const client = {
   id_token_signed_response_alg: 'ES256',
 };
 
+const { REDIRECT_URI, POST_LOGOUT_URI } = process.env;
+const storefront = {
+  client_id: 'storefront',
+  client_secret: 'a secret of the storefront',
+  grant_types: ['authorization_code', 'refresh_token'],
+  redirect_uris: [REDIRECT_URI],
+  post_logout_redirect_uris: [POST_LOGOUT_URI],
+  response_types: ['code'],
+  id_token_signed_response_alg: 'ES256',
+};
+
+// Anybody has an account, and the e-mail address that fits.
+const findAccount = (_, id) => ({
+  accountId: id,
+  claims: () => ({ sub: id, name: `The person ${id}`, email: `${id}@example.com`, email_verified: false }),
+});
+
 const getResourceServerInfo = (_, resource) => ({
   audience: resource,
   scope: 'orders stock',
@@ -26,13 +45,18 @@ const getResourceServerInfo = (_, resource) => ({
 });
 
 const server = createServer();
-server.listen(0, '127.0.0.1', () => {
+server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const provider = new Provider(issuer, {
     jwks: { keys: [key] },
-    clients: [client],
+    clients: REDIRECT_URI ? [client, storefront] : [client],
+    claims: { openid: ['sub'], profile: ['name'], email: ['email', 'email_verified'] },
+    conformIdTokenClaims: false,
+    findAccount,
+    issueRefreshToken: () => true,
+    ttl: { AccessToken: 1, IdToken: 300, RefreshToken: 3600, Session: 3600, Grant: 3600, Interaction: 600 },
     features: {
-      devInteractions: { enabled: false },
+      devInteractions: { enabled: Boolean(REDIRECT_URI) },
       clientCredentials: { enabled: true },
       resourceIndicators: { enabled: true, getResourceServerInfo },
     },

@@ -20,6 +20,16 @@ export class Browser {
     return this.post(page.form.action, { ...page.form.hidden, ...fields }, origin);
   }
 
+  /** Sends nothing but headers. */
+  async request(method, url, headers) {
+    return this.#send(url, { method, headers });
+  }
+
+  /** Takes a cookie, as written in Set-Cookie. */
+  keep(line) {
+    this.#keep(line);
+  }
+
   cookie(name) {
     return this.#jar.get(name)?.value;
   }

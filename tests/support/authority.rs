@@ -28,7 +28,7 @@ impl Authority {
         self.issuer.der().clone()
     }
 
-    /// A certificate with this common name for these host names, and its key.
+    /// A certificate with this common name, or none when it is empty, for these host names; and its key.
     pub fn issue(&self, common_name: &str, names: &[&str]) -> (String, String) {
         let key = KeyPair::generate().unwrap();
         let certificate = params(common_name, names).signed_by(&key, &self.issuer).unwrap();
@@ -50,6 +50,8 @@ fn params(common_name: &str, names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).unwrap();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    if !common_name.is_empty() {
+        params.distinguished_name.push(DnType::CommonName, common_name);
+    }
     params
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -22,6 +23,13 @@ use tokio_rustls::TlsAcceptor;
 /// Where it answers health checks, which are not counted.
 pub const HEALTH: &str = "/healthz";
 
+/// Requests that it takes on one connection of HTTP/2: no server should take fewer (RFC 9113, 6.5.2).
+pub const STREAMS_MAX: u32 = 100;
+
+/// The parts of a long body, and the bytes of each: more than all buffers on the way.
+const PARTS: usize = 1024;
+static PART: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+
 /// How it behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mood {
@@ -33,6 +41,8 @@ pub enum Mood {
     Silent,
     /// It closes the connection without an answer.
     Breaking,
+    /// The same, but that it answers health checks.
+    Hollow,
 }
 
 /// A server that tells, as JSON, what it was sent.
@@ -41,6 +51,7 @@ pub struct Upstream {
     pub address: SocketAddr,
     mood: watch::Sender<Mood>,
     asked: Arc<AtomicUsize>,
+    taken: Arc<AtomicUsize>,
     tls: Option<TlsAcceptor>,
     server: Option<JoinHandle<()>>,
 }
@@ -58,7 +69,8 @@ impl Upstream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (mood, _) = watch::channel(Mood::Well);
-        let mut upstream = Self { address, mood, asked: Arc::default(), tls, server: None };
+        let mut upstream =
+            Self { address, mood, asked: Arc::default(), taken: Arc::default(), tls, server: None };
         upstream.serve(listener);
         upstream
     }
@@ -78,6 +90,11 @@ impl Upstream {
         self.asked.load(Ordering::Relaxed)
     }
 
+    /// How many parts of long bodies were taken from it.
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Stops it; all its connections are dropped.
     pub async fn kill(&mut self) {
         let server = self.server.take().unwrap();
@@ -92,20 +109,21 @@ impl Upstream {
     }
 
     fn serve(&mut self, listener: TcpListener) {
-        let (mood, asked, tls) = (self.mood.subscribe(), self.asked.clone(), self.tls.clone());
-        let address = self.address;
+        let tls = self.tls.clone();
+        let (asked, taken) = (self.asked.clone(), self.taken.clone());
+        let served = Served { address: self.address, mood: self.mood.subscribe(), asked, taken };
         self.server = Some(tokio::spawn(async move {
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                let (mood, asked, tls) = (mood.clone(), asked.clone(), tls.clone());
+                let (served, tls) = (served.clone(), tls.clone());
                 connections.spawn(async move {
                     match tls {
-                        None => converse(stream, address, mood, asked).await,
+                        None => converse(stream, served).await,
                         // A client that does not trust the certificate hangs up.
                         Some(tls) => {
                             if let Ok(stream) = tls.accept(stream).await {
-                                converse(stream, address, mood, asked).await;
+                                converse(stream, served).await;
                             }
                         }
                     }
@@ -123,29 +141,34 @@ impl Drop for Upstream {
     }
 }
 
-async fn converse(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+/// What its requests need to know.
+#[derive(Clone)]
+struct Served {
     address: SocketAddr,
     mood: watch::Receiver<Mood>,
     asked: Arc<AtomicUsize>,
-) {
+    taken: Arc<AtomicUsize>,
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, served: Served) {
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
-        let (mood, asked) = (mood.clone(), asked.clone());
+        let served = served.clone();
         async move {
             if request.uri().path() != HEALTH {
-                asked.fetch_add(1, Ordering::Relaxed);
+                served.asked.fetch_add(1, Ordering::Relaxed);
             }
-            answer(request, address, mood).await
+            answer(request, served).await
         }
     });
     // The gateway may close a connection at any time.
-    let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server.http2().max_concurrent_streams(STREAMS_MAX);
+    let _ = server.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(
     request: http::Request<Incoming>,
-    address: SocketAddr,
-    mut mood: watch::Receiver<Mood>,
+    Served { address, mut mood, taken, .. }: Served,
 ) -> Result<http::Response<Body>, std::io::Error> {
     let now = *mood.borrow();
     match now {
@@ -155,11 +178,15 @@ async fn answer(
             *response.status_mut() = status.try_into().unwrap();
             return Ok(response);
         }
-        Mood::Breaking => return Err(std::io::Error::other("as it was told to")),
+        Mood::Hollow if request.uri().path() == HEALTH => {}
+        Mood::Breaking | Mood::Hollow => return Err(std::io::Error::other("as it was told to")),
         Mood::Silent => drop(mood.wait_for(|mood| *mood != Mood::Silent).await),
     }
     if request.uri().path().ends_with("/events") {
         return Ok(events(mood));
+    }
+    if request.uri().path().ends_with("/long") {
+        return Ok(long(taken));
     }
     let (head, body) = request.into_parts();
     let body = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
@@ -190,6 +217,15 @@ fn events(mut mood: watch::Receiver<Mood>) -> http::Response<Body> {
     });
     let response = http::Response::builder().header("content-type", "text/event-stream");
     response.body(StreamBody::new(events).boxed_unsync()).unwrap()
+}
+
+/// A body of many megabytes, whose parts are counted as they are taken.
+fn long(taken: Arc<AtomicUsize>) -> http::Response<Body> {
+    let parts = futures::stream::iter(0..PARTS).map(move |_| {
+        taken.fetch_add(1, Ordering::Relaxed);
+        Ok::<_, Infallible>(Frame::data(Bytes::from_static(&PART)))
+    });
+    http::Response::new(StreamBody::new(parts).boxed_unsync())
 }
 
 fn full(text: String) -> Body {

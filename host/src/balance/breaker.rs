@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::balance::verdict::Verdict;
+
 /// Failures in a row, within `WINDOW`, that open the circuit.
 const FAILURES_MAX: u32 = 5;
 
@@ -27,6 +29,10 @@ pub struct Breaker {
     times_opened: u32,
 }
 
+/// What a call was let through with: how often the circuit had opened by then.
+#[derive(Debug, Clone, Copy)]
+pub struct Pass(u32);
+
 impl Breaker {
     /// Whether a call may be made now; otherwise how long to wait. After that time one call is let through as a
     /// probe.
@@ -34,27 +40,47 @@ impl Breaker {
     /// # Errors
     ///
     /// The time until the next probe.
-    pub fn admit(&mut self, now: Instant) -> Result<(), Duration> {
+    pub fn admit(&mut self, now: Instant) -> Result<Pass, Duration> {
         match self.open_until {
-            Some(until) if now < until => Err(until - now),
+            Some(until) if now < until => return Err(until - now),
             Some(_) => {
                 // One probe at a time; one that gets lost costs a second.
                 self.open_until = Some(now + OPEN_MIN);
-                Ok(())
             }
-            None => Ok(()),
+            None => {}
+        }
+        Ok(Pass(self.times_opened))
+    }
+
+    /// Notes what a call says about the service; answers whether the circuit opened by it.
+    pub fn note(&mut self, pass: Pass, verdict: Verdict, now: Instant) -> bool {
+        match verdict {
+            Verdict::Answered | Verdict::Declined => {
+                self.close();
+                false
+            }
+            Verdict::Failed => self.fail(pass, now),
+            Verdict::Nothing => false,
         }
     }
 
-    /// Notes a call that ended well.
-    pub fn succeed(&mut self) {
+    /// Lets calls through again, and forgets all failures.
+    pub fn close(&mut self) {
         if self.failures > 0 || self.open_until.is_some() {
             *self = Self::default();
         }
     }
 
-    /// Notes a call that failed by the service's own fault; answers whether the circuit opened by it.
-    pub fn fail(&mut self, now: Instant) -> bool {
+    /// Whether the circuit is open.
+    pub fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
+    fn fail(&mut self, pass: Pass, now: Instant) -> bool {
+        // What was let through before the circuit opened last tells nothing new: many calls fail of one fault.
+        if pass.0 != self.times_opened {
+            return false;
+        }
         if self.first.is_none_or(|first| now - first > WINDOW) {
             self.first = Some(now);
             self.failures = 0;
@@ -68,48 +94,77 @@ impl Breaker {
         self.open_until = Some(now + doubled.min(OPEN_MAX));
         true
     }
-
-    /// Whether the circuit is open.
-    pub fn is_open(&self) -> bool {
-        self.open_until.is_some()
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A call that is let through now and ends so.
+    fn call(breaker: &mut Breaker, verdict: Verdict, now: Instant) -> bool {
+        let pass = breaker.admit(now).unwrap();
+        breaker.note(pass, verdict, now)
+    }
+
+    fn open(breaker: &mut Breaker, now: Instant) {
+        let opened: Vec<bool> = (0..FAILURES_MAX).map(|_| call(breaker, Verdict::Failed, now)).collect();
+        assert_eq!(opened, [false, false, false, false, true]);
+    }
+
     #[test]
     fn five_failures_in_a_row_open_the_circuit_and_a_good_probe_closes_it() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
-        let opened = (0..FAILURES_MAX).map(|_| breaker.fail(now)).collect::<Vec<_>>();
-        assert_eq!(opened, [false, false, false, false, true]);
+        open(&mut breaker, now);
         assert!(breaker.admit(now).is_err());
         let later = now + OPEN_MIN;
-        assert!(breaker.admit(later).is_ok(), "one probe");
+        let probe = breaker.admit(later).unwrap();
         assert!(breaker.admit(later).is_err(), "one probe only");
-        breaker.succeed();
+        breaker.note(probe, Verdict::Answered, later);
         assert!(breaker.admit(later).is_ok());
     }
 
     #[test]
     fn a_bad_probe_opens_it_for_longer() {
-        let (mut breaker, now) = (Breaker::default(), Instant::now());
-        for _ in 0..FAILURES_MAX {
-            breaker.fail(now);
+        let (mut breaker, mut now) = (Breaker::default(), Instant::now());
+        open(&mut breaker, now);
+        for seconds in [1, 2, 4, 8, 16, 30, 30] {
+            let wait = Duration::from_secs(seconds);
+            assert_eq!(breaker.admit(now).unwrap_err(), wait);
+            now += wait;
+            assert!(call(&mut breaker, Verdict::Failed, now));
         }
-        let later = now + OPEN_MIN;
-        breaker.admit(later).unwrap();
-        assert!(breaker.fail(later));
-        assert_eq!(breaker.admit(later), Err(2 * OPEN_MIN));
     }
 
     #[test]
-    fn a_success_between_failures_keeps_it_closed() {
+    fn a_burst_of_failures_is_one_fault() {
         let (mut breaker, now) = (Breaker::default(), Instant::now());
-        for _ in 0..4 * FAILURES_MAX {
-            assert!(!breaker.fail(now));
-            breaker.succeed();
+        let burst: Vec<Pass> = (0..100).map(|_| breaker.admit(now).unwrap()).collect();
+        let opened = burst.iter().filter(|pass| breaker.note(**pass, Verdict::Failed, now)).count();
+        assert_eq!(opened, 1);
+        assert_eq!(breaker.admit(now).unwrap_err(), OPEN_MIN);
+        // So are two probes of which the first was slow.
+        let slow = breaker.admit(now + OPEN_MIN).unwrap();
+        let later = now + 2 * OPEN_MIN;
+        let other = breaker.admit(later).unwrap();
+        assert!(breaker.note(slow, Verdict::Failed, later));
+        assert!(!breaker.note(other, Verdict::Failed, later));
+        assert_eq!(breaker.admit(later).unwrap_err(), 2 * OPEN_MIN);
+        breaker.close();
+        assert!(!breaker.note(other, Verdict::Failed, later), "it is of a fault that is over");
+        open(&mut breaker, later);
+    }
+
+    #[test]
+    fn a_success_between_failures_keeps_it_closed_and_what_says_nothing_changes_nothing() {
+        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        for verdict in [Verdict::Answered, Verdict::Declined].repeat(10) {
+            assert!(!call(&mut breaker, Verdict::Failed, now));
+            assert!(!call(&mut breaker, verdict, now));
         }
+        for _ in 0..FAILURES_MAX - 1 {
+            assert!(!call(&mut breaker, Verdict::Failed, now));
+            assert!(!call(&mut breaker, Verdict::Nothing, now));
+        }
+        assert!(call(&mut breaker, Verdict::Failed, now));
     }
 }

@@ -38,6 +38,15 @@ pub struct Call {
     pub retry: Option<Arc<Retry>>,
 }
 
+/// What a try knows of those of the same call before it.
+#[derive(Debug, Default)]
+pub struct Tries {
+    /// How long this one may take that another can follow; none for as long as its service has.
+    pub time: Option<Duration>,
+    /// The addresses that failed the call, by their place among those of the service.
+    pub failed: Vec<usize>,
+}
+
 /// The answer of a service.
 pub struct Answer {
     /// The response head, with a streamed body.

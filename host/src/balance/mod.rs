@@ -1,12 +1,15 @@
 //! `Balancer`: service name -> instance, shared by load; the table is swapped, never edited.
 //!
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
-//! `service` is one service of components, `pool` the instances of one version behind a `queue`, `breaker` its circuit,
-//! `health` its probe; `upstream` is an external service with the state of each `address`, `pick` chooses among them,
-//! `outlier` and `check` find those that fail, `client` speaks to them, `stream` is what comes back; `retry` tries
-//! calls again, with the body that `lend` kept.
+//! `verdict` is what a try says about whom it asked, unless its client's `upload` was waited for; `service` is one
+//! service of components, `pool` the instances of one version behind a `queue`, `breaker` its circuit, `health` its
+//! probe; `upstream` is an external service with the state of each `address`, `pick` chooses among them, `outlier` and
+//! `check` find those that fail, `client` speaks to them over what `connect` makes, `stream` is what comes back; `retry`
+//! tries calls again, with the body that `lend` kept.
 
 pub mod call;
+pub mod verdict;
+pub mod upload;
 pub mod service;
 pub mod queue;
 pub mod pool;
@@ -18,6 +21,7 @@ pub mod pick;
 pub mod outlier;
 pub mod check;
 pub mod client;
+pub mod connect;
 pub mod stream;
 pub mod retry;
 pub mod lend;
@@ -29,14 +33,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures::future::{BoxFuture, FutureExt};
 use http::Method;
-use http_body::Body as _;
 use tokio::time::Instant;
 
+use crate::balance::call::Tries;
 pub use crate::balance::call::{Answer, Call, CallError};
 use crate::balance::retry::Budget;
 use crate::balance::service::{Service, Version};
 use crate::balance::upstream::Upstream;
-use crate::body::{Response, empty};
+use crate::body::Response;
 use crate::config::Retry;
 use crate::interfaces::siblings::{SiblingCall, SiblingError, Siblings};
 use crate::names::ServiceName;
@@ -113,10 +117,11 @@ impl Balancer {
         let Some(target) = self.target(call.service.as_str()) else {
             return Err(CallError::Unknown(call.service));
         };
-        let policy = call.retry.clone().or_else(|| target.retry());
+        let chosen = call.retry.clone().or_else(|| target.retry());
+        let policy = chosen.as_deref().or_else(|| default_retry(&call));
         match policy.filter(|policy| policy.tries > 1) {
-            Some(policy) => retry::send(&target, call, &policy).await,
-            None => target.send(call).await,
+            Some(policy) => retry::send(&target, call, policy).await,
+            None => target.send(call, &mut Tries::default()).await,
         }
     }
 
@@ -194,14 +199,10 @@ impl Balancer {
 
     async fn send_sibling(self, sibling: SiblingCall) -> Result<Response, SiblingError> {
         let SiblingCall { caller, service, request, request_id, trace, deadline, depth } = sibling;
-        // A safe request without a body can be made again when the first instance fails under it.
-        let again = (matches!(*request.method(), Method::GET | Method::HEAD)
-            && request.body().is_end_stream())
-        .then(|| copy_head(&request));
-        let call = |request| Call {
+        let call = Call {
             service: service.clone(),
             request,
-            request_id: request_id.clone(),
+            request_id,
             trace,
             deadline,
             depth,
@@ -209,12 +210,7 @@ impl Balancer {
             keeps_host: false,
             retry: None,
         };
-        let mut result = self.send(call(request)).await;
-        let failed =
-            matches!(result, Err(CallError::Trap(_) | CallError::Unreachable(_) | CallError::Broken(_)));
-        if let Some(request) = again.filter(|_| failed) {
-            result = self.send(call(request)).await;
-        }
+        let result = self.send(call).await;
         let status = result.as_ref().map_or(0, |answer| answer.response.status().as_u16());
         self.metrics.call(&caller, &service, status);
         match result {
@@ -231,10 +227,10 @@ impl Balancer {
 
 impl Target {
     /// Sends a request once.
-    async fn send(&self, call: Call) -> Result<Answer, CallError> {
+    async fn send(&self, call: Call, tries: &mut Tries) -> Result<Answer, CallError> {
         match self {
             Self::Component(service) => service.send(call).await,
-            Self::External(upstream) => upstream.send(call).await,
+            Self::External(upstream) => upstream.send(call, tries).await,
         }
     }
 
@@ -260,11 +256,10 @@ impl Siblings for Balancer {
     }
 }
 
-/// The request without its body.
-fn copy_head(request: &crate::body::Request) -> crate::body::Request {
-    let mut copy = http::Request::new(empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
+/// How a call is tried again of which neither route nor service says it. Between services a safe one is: their
+/// authors see one address behind the name, whose failures they do not expect.
+fn default_retry(call: &Call) -> Option<&'static Retry> {
+    let is_sibling = call.depth > 0;
+    let is_safe = matches!(*call.request.method(), Method::GET | Method::HEAD);
+    (is_sibling && is_safe).then_some(&Retry::DEFAULT)
 }

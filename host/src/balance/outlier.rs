@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::balance::verdict::Verdict;
 use crate::config::Outlier;
 
 /// The longest that an address is passed over, so that one that was mended is seen again soon.
@@ -32,15 +33,20 @@ impl Outliers {
         Self { settings, records: vec![Record::default(); count] }
     }
 
-    /// Notes a request that an address answered.
-    pub fn succeed(&mut self, index: usize) {
-        if let Some(record) = self.records.get_mut(index) {
-            record.failures = 0;
+    /// Notes what a request says about an address; answers until when it is to be passed over, if that is now to
+    /// begin.
+    pub fn note(&mut self, index: usize, verdict: Verdict, now: Instant) -> Option<Instant> {
+        match verdict {
+            Verdict::Answered => {
+                self.records.get_mut(index)?.failures = 0;
+                None
+            }
+            Verdict::Declined | Verdict::Failed => self.fail(index, now),
+            Verdict::Nothing => None,
         }
     }
 
-    /// Notes a request that an address failed; answers until when it is to be passed over, if that is now to begin.
-    pub fn fail(&mut self, index: usize, now: Instant) -> Option<Instant> {
+    fn fail(&mut self, index: usize, now: Instant) -> Option<Instant> {
         let room = self.has_room(now);
         let record = self.records.get_mut(index).filter(|record| !record.is_out(now))?;
         record.failures = record.failures.saturating_add(1);
@@ -95,9 +101,12 @@ mod tests {
         let (mut outliers, now) = (outliers(2, 50), Instant::now());
         for _ in 0..5 {
             assert_eq!((outliers.fail(0, now), outliers.fail(0, now)), (None, None));
-            outliers.succeed(0);
+            assert_eq!(outliers.note(0, Verdict::Nothing, now), None);
+            assert_eq!(outliers.note(0, Verdict::Answered, now), None);
         }
-        assert_eq!(fail_thrice(&mut outliers, 0, now), Some(now + EJECTION));
+        let verdicts = [Verdict::Failed, Verdict::Nothing, Verdict::Declined, Verdict::Failed];
+        let ejected = verdicts.map(|verdict| outliers.note(0, verdict, now));
+        assert_eq!(ejected, [None, None, None, Some(now + EJECTION)]);
     }
 
     #[test]

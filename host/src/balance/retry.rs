@@ -8,13 +8,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::StatusCode;
 use tokio::time::Instant;
 
-use crate::balance::call::{Answer, Call, CallError};
+use crate::balance::Target;
+use crate::balance::call::{Answer, Call, CallError, Tries};
 use crate::balance::lend::Lender;
-use crate::balance::{Target, copy_head};
-use crate::body::Request;
+use crate::balance::verdict::is_passing;
+use crate::body::{Request, empty};
 use crate::config::Retry;
 
 /// What one repeated call costs, in hundredths: a call earns as many as the policy has percent.
@@ -54,24 +54,22 @@ pub async fn send(target: &Target, call: Call, retry: &Retry) -> Result<Answer, 
     budget.earn(retry.budget_percent);
     let deadline = call.deadline;
     let (mut spare, mut call) = Spare::of(call);
-    let mut tries = 1;
+    let mut tries = Tries::default();
+    let mut count = 1;
     loop {
-        let time = retry.per_try.filter(|_| tries < retry.tries && spare.may_be_cut(target));
-        if let Some(time) = time {
-            call.deadline = deadline.min(Instant::now() + time);
-        }
-        let result = target.send(call).await;
-        let pause = pause(retry, tries, rand::random());
-        let may_follow = tries < retry.tries && spare.may_follow(target, &result);
+        tries.time = retry.per_try.filter(|_| count < retry.tries && spare.may_be_cut(target));
+        let result = target.send(call, &mut tries).await;
+        let pause = pause(retry, count, rand::random());
+        let may_follow = count < retry.tries && spare.may_follow(target, &result);
         if !may_follow || Instant::now() + pause >= deadline || !budget.pay() {
             return result;
         }
-        let Some(next) = spare.call(deadline) else { return result };
+        let Some(next) = spare.call() else { return result };
         // A response that is not used gives its connection back before the pause.
         drop(result);
         tokio::time::sleep(pause).await;
         call = next;
-        tries += 1;
+        count += 1;
     }
 }
 
@@ -88,26 +86,26 @@ impl Spare {
         let (head, body) = std::mem::replace(&mut call.request, kept).into_parts();
         let (lender, body) = Lender::lend(body);
         let spare = Self { call, lender };
-        let now = spare.with(Request::from_parts(head, body), spare.call.deadline);
+        let now = spare.with(Request::from_parts(head, body));
         (spare, now)
     }
 
     /// The call once more; none when its body is used up.
-    fn call(&mut self, deadline: Instant) -> Option<Call> {
+    fn call(&mut self) -> Option<Call> {
         let body = self.lender.lend_again()?;
         let request = copy_head(&self.call.request).map(|_| body);
-        Some(self.with(request, deadline))
+        Some(self.with(request))
     }
 
-    fn with(&self, request: Request, deadline: Instant) -> Call {
-        let Call { service, request: _, request_id, trace, deadline: _, depth, client, keeps_host, retry } =
+    fn with(&self, request: Request) -> Call {
+        let Call { service, request: _, request_id, trace, deadline, depth, client, keeps_host, retry } =
             &self.call;
         Call {
             service: service.clone(),
             request,
             request_id: request_id.clone(),
             trace: *trace,
-            deadline,
+            deadline: *deadline,
             depth: *depth,
             client: *client,
             keeps_host: *keeps_host,
@@ -136,9 +134,13 @@ impl Spare {
     }
 }
 
-/// Whether a status says that the service could not be asked, rather than what it answered.
-pub fn is_passing(status: StatusCode) -> bool {
-    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+/// The request without its body.
+fn copy_head(request: &Request) -> Request {
+    let mut copy = http::Request::new(empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
 }
 
 /// The pause after so many tries: doubled each time, and shortened by up to half by chance, so that calls that failed

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http_body::Body as _;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use crate::backends::database::OnceKey;
 use crate::backends::messaging::{Delivery, Outcome};
-use crate::balance::breaker::Breaker;
+use crate::balance::breaker::{Breaker, Pass};
 use crate::balance::call::{Answer, Call, CallError};
 use crate::balance::pool::{Lease, NoInstance, Pool};
 use crate::balance::retry::Budget;
+use crate::balance::verdict::{Excuses, Verdict};
 use crate::config::{Retry, ServiceConfig};
 use crate::interfaces::call::Call as GuestCall;
 use crate::names::{ServiceName, VersionNumber};
@@ -105,8 +105,9 @@ impl Service {
     /// Why there is no answer.
     pub async fn send(self: &Arc<Self>, call: Call) -> Result<Answer, CallError> {
         let version = self.active().ok_or_else(|| CallError::NoVersion(self.name.clone()))?;
-        self.breaker().admit(Instant::now()).map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
-        let lease = self.lease(&version, call.deadline).await?;
+        let pass = self.breaker().admit(Instant::now());
+        let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        let lease = self.lease(&version, call.deadline, pass).await?;
         let instance = lease.name().clone();
         let mut guest_call = GuestCall::new(call.request_id, call.trace, call.deadline);
         guest_call.depth = call.depth;
@@ -114,10 +115,10 @@ impl Service {
         let (head, answer) = oneshot::channel();
         let guest_call = Arc::new(guest_call);
         let running =
-            tokio::spawn(drive(self.clone(), version.clone(), lease, call.request, guest_call, head));
+            tokio::spawn(drive(self.clone(), version.clone(), lease, call.request, guest_call, head, pass));
         let response = match answer.await {
             Ok(Ok(response)) => {
-                self.breaker().succeed();
+                self.note(pass, Verdict::Answered);
                 response
             }
             Ok(Err(failure)) => return Err(failure.into()),
@@ -187,7 +188,7 @@ impl Service {
         }
     }
 
-    async fn lease(&self, version: &Version, deadline: Instant) -> Result<Lease, CallError> {
+    async fn lease(&self, version: &Version, deadline: Instant, pass: Pass) -> Result<Lease, CallError> {
         let started = Instant::now();
         let lease = version.pool.acquire(deadline).await;
         let context = version.pool.blueprint().context();
@@ -196,7 +197,7 @@ impl Service {
             NoInstance::Busy | NoInstance::Retired => CallError::busy(),
             NoInstance::Failed(failure) => {
                 self.report(version, None, None, &failure);
-                self.note_failure();
+                self.note(pass, Verdict::Failed);
                 failure.into()
             }
         })
@@ -213,8 +214,8 @@ impl Service {
         }
     }
 
-    fn note_failure(&self) {
-        if self.breaker().fail(Instant::now()) {
+    fn note(&self, pass: Pass, verdict: Verdict) {
+        if self.breaker().note(pass, verdict, Instant::now()) {
             tracing::warn!(service = %self.name, "the service keeps failing and is left alone for a while");
         }
     }
@@ -248,12 +249,14 @@ async fn drive(
     service: Arc<Service>,
     version: Arc<Version>,
     mut lease: Lease,
-    request: crate::body::Request,
+    mut request: crate::body::Request,
     call: Arc<GuestCall>,
     head: oneshot::Sender<Result<crate::body::Response, GuestFailure>>,
+    pass: Pass,
 ) -> Result<(), GuestFailure> {
     let name = lease.name().clone();
-    let has_body = !request.body().is_end_stream();
+    let time = version.pool.blueprint().context().config.limits.time;
+    let excuses = Excuses::watch(&mut request, Instant::now() + time, call.deadline);
     let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
     let result = tokio::select! {
         result = instance.handle_request(request, call.clone(), head) => result,
@@ -264,21 +267,12 @@ async fn drive(
         Err(failure) => {
             service.report(&version, Some(&name), Some(&call), failure);
             let is_active = service.active().is_some_and(|active| Arc::ptr_eq(&active, &version));
-            if is_active && is_its_fault(failure, has_body) {
-                service.note_failure();
+            if is_active {
+                service.note(pass, Verdict::of_guest(failure, &excuses));
             }
         }
     }
     result
-}
-
-/// Whether a failure says something about the service: a drain does not, nor does a client that stalls.
-fn is_its_fault(failure: &GuestFailure, has_body: bool) -> bool {
-    match failure {
-        GuestFailure::Timeout("drain" | "idle") => false,
-        GuestFailure::Timeout("time") => !has_body,
-        _ => true,
-    }
 }
 
 /// The trace that a message carries, or a new one.

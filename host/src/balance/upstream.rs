@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HOST};
 use http::{HeaderMap, StatusCode, Uri};
-use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::balance::address::Address;
-use crate::balance::breaker::Breaker;
-use crate::balance::call::{Answer, Call, CallError};
+use crate::balance::breaker::{Breaker, Pass};
+use crate::balance::call::{Answer, Call, CallError, Tries};
 use crate::balance::check;
-use crate::balance::client::UpstreamClient;
+use crate::balance::client::{UpstreamClient, lanes};
 use crate::balance::outlier::Outliers;
 use crate::balance::pick::{Picker, hash};
 use crate::balance::queue::{Place, Queue};
-use crate::balance::retry::{Budget, is_passing};
+use crate::balance::retry::Budget;
 use crate::balance::stream::{Held, Upgraded, UpstreamBody};
+use crate::balance::verdict::{Excuses, Verdict};
 use crate::body::{BodyError, empty};
-use crate::config::{Balance, HttpVersion, Limits, Retry, ServiceConfig, Upstreams};
+use crate::config::{self, Balance, Limits, Retry, ServiceConfig, Upstreams};
 use crate::names::ServiceName;
 use crate::registry::{Endpoint, Health};
 
@@ -93,7 +93,7 @@ impl Upstream {
 
     /// Whether a request may ask for another protocol.
     pub fn takes_upgrades(&self) -> bool {
-        self.group.client.takes_upgrades()
+        self.group.client.speaks_http1()
     }
 
     /// Sends the request to one of the addresses, once there is a place for it.
@@ -101,19 +101,26 @@ impl Upstream {
     /// # Errors
     ///
     /// When it cannot be reached, or does not answer in time.
-    pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
+    pub async fn send(&self, call: Call, tries: &mut Tries) -> Result<Answer, CallError> {
         let now = Instant::now();
-        let deadline = call.deadline.min(now + self.limits.time);
-        let admitted = self.group.breaker().admit(now);
-        admitted.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
-        let place = self.queue.enter(deadline).await.ok_or_else(CallError::busy)?;
-        self.group.exchange(call, deadline, place, self.limits.idle).await
+        let own_deadline = now + tries.time.map_or(self.limits.time, |time| time.min(self.limits.time));
+        let pass = self.group.breaker().admit(now);
+        let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        let place = self.queue.enter(own_deadline.min(call.deadline)).await.ok_or_else(CallError::busy)?;
+        let index = self.group.pick(&call, &tries.failed);
+        let (verdict, result) = self.group.exchange(index, call, own_deadline, place, self.limits.idle).await;
+        self.group.note(index, pass, verdict);
+        if verdict != Verdict::Answered {
+            tries.failed.push(index);
+        }
+        result
     }
 }
 
 impl Group {
     fn new(name: ServiceName, config: Arc<Upstreams>) -> Self {
-        let addresses: Vec<Address> = config.addresses.iter().map(Address::new).collect();
+        let address = |address: &config::Address| Address::new(address, lanes(&config, &address.uri));
+        let addresses: Vec<Address> = config.addresses.iter().map(address).collect();
         let outliers =
             config.outlier.clone().map(|settings| Mutex::new(Outliers::new(settings, addresses.len())));
         Self {
@@ -129,62 +136,64 @@ impl Group {
 
     /// Lets requests through again at once.
     pub fn close_circuit(&self) {
-        self.breaker().succeed();
+        self.breaker().close();
     }
 
-    /// Asks one address.
+    /// Asks one address, and judges it.
     async fn exchange(
         &self,
+        index: usize,
         mut call: Call,
-        deadline: Instant,
+        own_deadline: Instant,
         place: Place,
         idle: Duration,
-    ) -> Result<Answer, CallError> {
-        let index = self.pick(&call);
-        let address =
-            self.addresses.get(index).ok_or_else(|| CallError::Unreachable("it has no address".into()))?;
-        self.aim(&mut call, address)?;
-        let has_body = !call.request.body().is_end_stream();
-        let held = Held::new(place, address.begin());
-        let sent = tokio::time::timeout_at(deadline, self.client.send(call.request)).await;
-        let Ok(sent) = sent else {
-            // A client that stalls with its body is not the fault of the service.
-            if !has_body {
-                self.note_failure(index);
-            }
-            return Err(CallError::Timeout { limit: "time" });
+    ) -> (Verdict, Result<Answer, CallError>) {
+        let Some(address) = self.addresses.get(index) else {
+            return (Verdict::Nothing, Err(CallError::Unreachable("it has no address".into())));
         };
-        match sent {
-            Ok(response) => {
-                self.note_answer(index, response.status());
-                Ok(answer(response, idle, held))
-            }
-            Err(error) => {
-                if !is_of_the_client(&error) {
-                    self.note_failure(index);
-                }
+        if let Err(error) = self.aim(&mut call, address) {
+            return (Verdict::Nothing, Err(error));
+        }
+        let excuses = Excuses::watch(&mut call.request, own_deadline, call.deadline);
+        let in_flight = address.begin();
+        let sending = self.client.send(call.request, in_flight.lane());
+        let held = Held::new(place, in_flight);
+        match tokio::time::timeout_at(own_deadline.min(call.deadline), sending).await {
+            Err(_) => (excuses.verdict(), Err(CallError::Timeout { limit: "time" })),
+            Ok(Ok(response)) => (Verdict::of_status(response.status()), Ok(answer(response, idle, held))),
+            Ok(Err(error)) => {
+                let verdict = if is_of_the_client(&error) { Verdict::Nothing } else { Verdict::Failed };
                 let story = format!("{}: {}", address.shown, root_cause(&error));
-                Err(if error.is_connect() { CallError::Unreachable(story) } else { CallError::Broken(story) })
+                let is_unsent = error.is_connect();
+                (
+                    verdict,
+                    Err(if is_unsent { CallError::Unreachable(story) } else { CallError::Broken(story) }),
+                )
             }
         }
     }
 
     /// One of the addresses that are in; of all when none is, since a service that may answer is better than none.
-    fn pick(&self, call: &Call) -> usize {
+    /// Those that failed the call before are passed over while there are others.
+    fn pick(&self, call: &Call, failed: &[usize]) -> usize {
         if self.addresses.len() == 1 {
             return 0;
         }
         let now = Instant::now();
         let key = key(&self.config.balance, call.request.headers(), call.client);
-        let standing = |index: usize| {
-            let address = self.addresses.get(index)?;
-            Some((address, address.standing(now, self.config.slow_start)))
+        let choose = |may: &dyn Fn(usize, &Address) -> bool| {
+            let standing = |index: usize| {
+                let address = self.addresses.get(index).filter(|address| may(index, address))?;
+                Some(address.standing(now, self.config.slow_start))
+            };
+            self.picker.pick(self.addresses.len(), standing, key, rand::random)
         };
-        let is_in = |index| standing(index).filter(|found| found.0.is_in(now)).map(|found| found.1);
-        let any = |index| standing(index).map(|found| found.1);
-        let count = self.addresses.len();
-        let found = self.picker.pick(count, is_in, key, rand::random);
-        found.or_else(|| self.picker.pick(count, any, key, rand::random)).unwrap_or(0)
+        let is_fresh = |index: usize| !failed.contains(&index);
+        choose(&|index, address| address.is_in(now) && is_fresh(index))
+            .or_else(|| choose(&|_, address| address.is_in(now)))
+            .or_else(|| choose(&|index, _| is_fresh(index)))
+            .or_else(|| choose(&|_, _| true))
+            .unwrap_or(0)
     }
 
     /// Directs the request to the address.
@@ -193,8 +202,8 @@ impl Group {
         *request.uri_mut() = join(&address.uri, request.uri())
             .map_err(|error| CallError::Unreachable(format!("{}: {error}", address.shown)))?;
         // HTTP/2 tells the address as the authority, and a second host beside it would be malformed.
-        let keeps_host = call.keeps_host && self.config.http != Some(HttpVersion::Http2);
-        if !(self.config.keeps_host || keeps_host) {
+        let keeps_host = (self.config.keeps_host || call.keeps_host) && self.client.speaks_http1();
+        if !keeps_host {
             // The client makes it from the address.
             request.headers_mut().remove(HOST);
         }
@@ -202,32 +211,22 @@ impl Group {
         Ok(())
     }
 
-    /// An address answered; what it could not do says something about it, not about the service.
-    fn note_answer(&self, index: usize, status: StatusCode) {
-        self.breaker().succeed();
-        if is_passing(status) {
-            self.eject_after_failure(index);
-        } else if let Some(outliers) = &self.outliers {
-            outliers.lock().unwrap_or_else(PoisonError::into_inner).succeed(index);
-        }
-    }
-
-    fn note_failure(&self, index: usize) {
-        self.eject_after_failure(index);
+    /// Tells what a try says about an address, and about the service when nobody else could have answered.
+    fn note(&self, index: usize, pass: Pass, verdict: Verdict) {
         let now = Instant::now();
-        let mut others = self.addresses.iter().enumerate().filter(|(other, _)| *other != index);
-        // The service as a whole is left alone only when nobody else could answer.
-        if !others.any(|(_, address)| address.is_in(now)) && self.breaker().fail(now) {
-            tracing::warn!(service = %self.name, "the service keeps failing and is left alone for a while");
+        if let (Some(outliers), Some(address)) = (&self.outliers, self.addresses.get(index)) {
+            let ejected = outliers.lock().unwrap_or_else(PoisonError::into_inner).note(index, verdict, now);
+            if let Some(until) = ejected {
+                address.eject(until);
+                tracing::warn!(service = %self.name, address = %address.shown, "the address keeps failing and is passed over");
+            }
         }
-    }
-
-    fn eject_after_failure(&self, index: usize) {
-        let (Some(outliers), Some(address)) = (&self.outliers, self.addresses.get(index)) else { return };
-        let ejected = outliers.lock().unwrap_or_else(PoisonError::into_inner).fail(index, Instant::now());
-        if let Some(until) = ejected {
-            address.eject(until);
-            tracing::warn!(service = %self.name, address = %address.shown, "the address keeps failing and is passed over");
+        let mut others = self.addresses.iter().enumerate().filter(|(other, _)| *other != index);
+        if verdict == Verdict::Failed && others.any(|(_, address)| address.is_in(now)) {
+            return;
+        }
+        if self.breaker().note(pass, verdict, now) {
+            tracing::warn!(service = %self.name, "the service keeps failing and is left alone for a while");
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::names::{DomainName, TopicPattern, default_domain};
 
 use super::file::File;
+use super::upstream_file::HttpVersion;
 
 /// The names, domains and publishers of a file, before anything else of it is checked.
 #[derive(Debug, Default)]
@@ -13,6 +14,8 @@ pub struct Directory {
     pub services: BTreeSet<String>,
     /// Those of them that are outside this host.
     pub external: BTreeSet<String>,
+    /// Those of these that are asked over HTTP/2 alone.
+    pub http2: BTreeSet<String>,
     /// What is published in each domain; a domain that nobody publishes in has an empty list.
     domains: BTreeMap<DomainName, Vec<TopicPattern>>,
     /// Whether a service has a domain or topic that cannot be read, so that the lists may lack something.
@@ -24,7 +27,12 @@ impl Directory {
     pub fn of(file: &File) -> Self {
         let mut directory = Self { services: file.services.keys().cloned().collect(), ..Self::default() };
         let external = file.services.iter().filter(|(_, service)| service.upstreams.is_some());
-        directory.external = external.map(|(name, _)| name.clone()).collect();
+        for (name, service) in external {
+            directory.external.insert(name.clone());
+            if service.http == Some(HttpVersion::Http2) {
+                directory.http2.insert(name.clone());
+            }
+        }
         for service in file.services.values() {
             let domain =
                 service.domain.as_ref().map_or_else(|| Ok(default_domain()), |domain| domain.parse());

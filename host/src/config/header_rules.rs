@@ -9,6 +9,7 @@ use super::key::Key;
 use super::origin;
 use super::report::Report;
 use super::route_file::{RequestHeaders, ResponseHeaders};
+use crate::names::is_of_host;
 
 /// Fields of one connection or of the framing of a message (RFC 9110, 7.6.1; RFC 9112, 6): changing them by hand
 /// would make two parties disagree on where a message ends.
@@ -76,8 +77,7 @@ pub fn name(text: &str) -> Result<HeaderName, String> {
     if OF_THE_CONNECTION.contains(&name.as_str()) {
         return Err(format!("take `{name}` out: it belongs to the connection, and the gateway sees to it"));
     }
-    // Many frameworks read `_` as `-`.
-    if name.as_str().replace('_', "-").starts_with("hostel-") {
+    if is_of_host(&name) {
         return Err(format!("take `{name}` out: only the host says what stands in `hostel-…`"));
     }
     if name == http::header::HOST {

@@ -32,6 +32,17 @@ pub struct Retry {
     pub back_off_max: Duration,
 }
 
+impl Retry {
+    /// What `retry = {}` means.
+    pub const DEFAULT: Self = Self {
+        tries: TRIES,
+        budget_percent: BUDGET_PERCENT,
+        per_try: None,
+        back_off_min: BACK_OFF_MIN,
+        back_off_max: BACK_OFF_MAX,
+    };
+}
+
 /// Checks `retry`; none when it is absent.
 pub fn check(written: Option<&Written>, key: &Key, report: &mut Report<'_>) -> Option<Arc<Retry>> {
     let absent = RetryRules::default();

@@ -148,7 +148,7 @@ fn check(
     let methods = methods(written, &key.field("methods"), report);
     let conditions = conditions::check(written, key, report);
     let target = target::check(written, around, key, report);
-    let transform = transform::check(written, key, report);
+    let transform = transform::check(written, around.directory, key, report);
     let time = units::time_or_none(written.time.as_ref(), &key.field("time"), report);
     let body_bytes_max =
         units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report);
@@ -180,9 +180,7 @@ fn auth(
     report: &mut Report<'_>,
 ) -> Option<AuthConfig> {
     let auth = auth::check(written.auth.as_ref(), around.auth, key, report)?;
-    let shares = written.split.iter().flatten().filter_map(|share| share.service.as_ref());
-    let mut services = written.service.iter().chain(shares);
-    let is_external = services.any(|name| around.directory.external.contains(name));
+    let is_external = target::services(written).any(|name| around.directory.external.contains(name));
     Some(if is_external { auth.for_external() } else { auth })
 }
 

@@ -36,6 +36,12 @@ impl Target {
     }
 }
 
+/// The names of the services that a route is written for.
+pub fn services(written: &file::Route) -> impl Iterator<Item = &String> {
+    let shares = written.split.iter().flatten().filter_map(|share| share.service.as_ref());
+    written.service.iter().chain(shares)
+}
+
 /// Checks who answers; none when nobody does, which is reported.
 pub fn check(
     written: &file::Route,

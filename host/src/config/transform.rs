@@ -1,11 +1,13 @@
 //! What a route changes in its requests and responses.
 
+use super::directory::Directory;
 use super::file;
 use super::header_rules::{self, HeaderRules};
 use super::key::Key;
 use super::pattern;
 use super::report::Report;
 use super::rewrite::{self, Rewrite};
+use super::target;
 
 /// The changes of one route; none for most routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,7 +21,7 @@ pub struct Transform {
 }
 
 /// Checks the changes of the route under the key.
-pub fn check(written: &file::Route, key: &Key, report: &mut Report<'_>) -> Transform {
+pub fn check(written: &file::Route, directory: &Directory, key: &Key, report: &mut Report<'_>) -> Transform {
     let is_for_service = written.service.is_some() || written.split.is_some();
     let only_services =
         [("rewrite", written.rewrite.is_some()), ("request-headers", written.request_headers.is_some())];
@@ -28,6 +30,13 @@ pub fn check(written: &file::Route, key: &Key, report: &mut Report<'_>) -> Trans
             let remedy = "take it out: it changes what a service sees, and no service answers here";
             report.refuse_found(&key.field(name), format!("`{name}` on a route without a service"), remedy);
         }
+    }
+    let is_http2 = |name: &&String| directory.http2.contains(*name);
+    let sets_host = written.request_headers.as_ref().is_some_and(|headers| headers.host.is_some());
+    if let Some(name) = target::services(written).find(is_http2).filter(|_| sets_host) {
+        let found = format!("`host` on a route to `{name}`, which has `http = \"2\"`");
+        let remedy = "take one of them out: over HTTP/2 the host is that of the address";
+        report.refuse_found(&key.field("request-headers").field("host"), found, remedy);
     }
     let pattern = written.path.as_deref().filter(|path| pattern::check(path).is_ok());
     let rewrite = written.rewrite.as_ref().filter(|_| is_for_service);

@@ -268,10 +268,7 @@ impl AccountedBody {
         let announced = response.headers().get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
         let expected = response.body().size_hint().exact().or(announced);
-        // Here no body is sent, whatever the response holds.
-        account.complete = response.body().is_end_stream()
-            || account.context.method == Method::HEAD
-            || response.status() == StatusCode::NOT_MODIFIED;
+        account.complete = response.body().is_end_stream();
         response.map(|body| Self { body, account, expected, fate })
     }
 }

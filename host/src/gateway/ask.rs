@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::HOST;
 use http_body_util::BodyExt;
 
 use super::access_log::Account;
-use super::cache::{Asked, Cache, Lookup, Plan};
+use super::cache::{Asked, Cache, Key, Lookup, Origin, Plan};
 use super::context::Context;
 use super::forward;
 use super::limits::BodyFate;
@@ -34,20 +33,23 @@ impl Pipeline {
         let Some(cache) = &self.cache else {
             return self.forward(service, route, request, account, fate).await;
         };
-        if !request.method().is_safe() {
-            // Whatever route it came by: others may keep what it changes.
-            let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
-            let host = host.unwrap_or_default().to_owned();
-            let query = request.uri().query().map(str::to_owned);
-            let response = self.forward(service, route, request, account, fate).await?;
-            cache.invalidate(account.context.scheme, &host, path, query.as_deref(), &response);
-            return Ok(response);
-        }
-        let Some(used) = &route.cache else {
+        if request.method().is_safe() && route.cache.is_none() {
             return self.forward(service, route, request, account, fate).await;
+        }
+        let context = &account.context;
+        let (told_host, told_port) = (context.asked_host.as_ref(), context.asked_port);
+        let origin = Origin::new(context.scheme, request.headers(), told_host, told_port);
+        let Some(used) = route.cache.as_ref().filter(|_| request.method().is_safe()) else {
+            // Whatever route it came by: others may keep what it changes.
+            let target = origin.map(|origin| Key::new(origin, path, request.uri().query()));
+            let response = self.forward(service, route, request, account, fate).await?;
+            if let Some(target) = target {
+                cache.invalidate(&target, &response);
+            }
+            return Ok(response);
         };
-        let is_identified = account.context.identity.is_some();
-        let asked = Asked { route: used, service, scheme: account.context.scheme, path, is_identified };
+        let is_identified = context.identity.is_some();
+        let asked = Asked { route: used, service, origin: origin.as_ref(), path, is_identified };
         match cache.look_up(asked, &mut request).await? {
             Lookup::Answer(response) => Ok(response),
             Lookup::Stale(response, behind) => {

@@ -2,8 +2,9 @@
 //!
 //! Knows nothing of Wasm, back ends or the registry; below it stands `balance`. In reading order: `listener` accepts
 //! connections and reads requests strictly; `pipeline` is the path of a request, with `context` what is known about
-//! it; `framing` checks its head; `routing` finds its route, `auth` who may use it, `login` lets browsers sign in, `policies` what that asks of a
-//! request and does to its response; `limits` bounds its body; `coding` is how content can be packed; `location`, `files` or `ask`, from the `cache` or by
+//! it; `framing` checks its head; `routing` finds its route, `auth` who may use it, `login` lets browsers sign in,
+//! `policies` what that asks of a request and does to its response; `limits` bounds its body; `coding` is how content
+//! can be packed, `part` what of it is asked for, also by `date`; `location`, `files` or `ask`, from the `cache` or by
 //! `forward`, answers it; `reply` turns a refusal into a response; `access_log` writes it down.
 
 mod listener;
@@ -16,6 +17,8 @@ mod login;
 mod policies;
 mod limits;
 mod coding;
+mod date;
+mod part;
 mod location;
 mod files;
 mod ask;

@@ -85,7 +85,8 @@ pub fn finish(
             reply::refuse(&refusal, &account.context)
         }
     };
-    let mut response = policies::finish(response, &mut account.context);
+    let response = policies::finish(response, &mut account.context);
+    let mut response = without_needless_content(response, &account.context.method);
     if let Ok(id) = HeaderValue::from_str(&account.context.request_id) {
         response.headers_mut().insert(reply::REQUEST_ID, id);
     }
@@ -198,8 +199,8 @@ impl Pipeline {
     /// preflight cannot satisfy. None for another request, and where the service decides.
     fn preflight(&self, head: &request::Parts, context: &mut Context) -> Option<Response> {
         let method = cors::asked_method(head)?;
-        let found =
-            self.routes.find(framing::host_of(head), &method, head.uri.path(), Facts::of(head)).ok()?;
+        let facts = Facts::promised(head);
+        let found = self.routes.find(framing::host_of(head), &method, head.uri.path(), facts).ok()?;
         let response = found.route.policies.cors.as_ref()?.preflight(head);
         context.route = Some(found.route);
         Some(response)
@@ -227,6 +228,22 @@ fn limited(
 /// Whether the question about options was for the gateway itself (RFC 9110, 7.6.2).
 fn ends_here(head: &request::Parts) -> bool {
     head.method == Method::OPTIONS && forward::forwards_left(&head.headers) == Some(0)
+}
+
+/// To HEAD, and as a 204 or 304, a response has no content (RFC 9110, 6.4.1). The server of HTTP/1.1 leaves it out by
+/// itself, that of HTTP/2 does not.
+fn without_needless_content(mut response: Response, method: &Method) -> Response {
+    let has_none = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if *method != Method::HEAD && !has_none {
+        return response;
+    }
+    // An empty body is that of a service that leaves it out itself: it tells nothing of the length.
+    let length = response.body().size_hint().exact().filter(|length| *length > 0 && !has_none);
+    if let Some(length) = length {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+    }
+    *response.body_mut() = body::empty();
+    response
 }
 
 /// The answer to `OPTIONS *` (RFC 9110, 9.3.7): the methods that a route can have.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::backends::database::{Mode, OnceKey};
 use crate::interfaces::transaction::TransactionSlot;
+use crate::names::is_of_host;
 use crate::telemetry::trace::TraceContext;
 
 /// Read-only transactions that one call may hold: each holds a reader of the service.
@@ -18,9 +19,6 @@ const CURSORS_MAX: usize = 4;
 
 /// The longest chain of calls from service to service: a cycle ends here instead of in a full queue.
 pub const CALL_DEPTH_MAX: u8 = 16;
-
-/// The prefix of the headers that carry identity; only the host sets them.
-pub const IDENTITY_PREFIX: &str = "hostel-";
 
 /// What the host knows about one call into a guest.
 pub struct Call {
@@ -80,7 +78,7 @@ impl Call {
 
     /// Remembers the identity headers of a request, to be carried on by internal calls.
     pub fn keep_identity(&mut self, headers: &HeaderMap) {
-        let carried = headers.iter().filter(|(name, _)| name.as_str().starts_with(IDENTITY_PREFIX));
+        let carried = headers.iter().filter(|(name, _)| is_of_host(name));
         self.identity = carried.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
 

@@ -1,6 +1,5 @@
 //! Outgoing HTTP of a guest: to sibling services in process, to outside hosts behind the allow list.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +10,11 @@ use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::body::{Body, BodyError, Request, Response};
-use crate::interfaces::call::{CALL_DEPTH_MAX, Call, IDENTITY_PREFIX};
+use crate::interfaces::call::{CALL_DEPTH_MAX, Call};
 use crate::interfaces::guest::InstanceContext;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
-use crate::names::ServiceName;
+use crate::names::{ServiceName, is_of_host};
 
 /// The host names of services: `http://<service>.internal`.
 const INTERNAL_SUFFIX: &str = ".internal";
@@ -197,9 +196,8 @@ pub fn to_guest(body: Body) -> WasiBody {
 }
 
 /// Removes every header that carries identity: only the host sets them.
-pub fn strip_identity(headers: &mut HeaderMap) {
-    let names: HashSet<HeaderName> =
-        headers.keys().filter(|name| name.as_str().starts_with(IDENTITY_PREFIX)).cloned().collect();
+fn strip_identity(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_of_host(name)).cloned().collect();
     for name in names {
         headers.remove(name);
     }
@@ -211,4 +209,18 @@ fn refuse(why: &str) -> Error {
 
 fn nothing_more() -> Box<dyn Future<Output = Result<(), Error>> + Send> {
     Box::new(std::future::ready(Ok(())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_cannot_say_who_asks_in_any_spelling() {
+        let names = ["hostel-subject", "hostel_subject", "hostel-request", "hostel_service", "x-subject"];
+        let fields = names.map(|name| (HeaderName::from_static(name), HeaderValue::from_static("admin")));
+        let mut headers = HeaderMap::from_iter(fields);
+        strip_identity(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-subject"]);
+    }
 }

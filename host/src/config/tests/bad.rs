@@ -114,7 +114,7 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[services.a]\nsecrets = { k = \"env:HOSTEL_NO_SUCH_VARIABLE\" }", "6:17", "services.a.secrets.k", "set the environment variable `HOSTEL_NO_SUCH_VARIABLE`"),
     ("[services.a]\nsecrets = { k = \"file:none.key\" }", "6:17", "services.a.secrets.k", "none.key readable"),
     ("[services.a]\nsecrets = { k = \"file:empty.key\" }", "6:17", "services.a.secrets.k", "it is empty"),
-    ("[services.a]\nsecrets = { k = \"hunter2\" }", "6:17", "services.a.secrets.k", "\"env:NAME\" or \"file:PATH\""),
+    ("[services.a]\nsecrets = { k = \"hunter2\" }", "6:17", "services.a.secrets.k", "\"env:NAME\", \"file:PATH\" or \"generated:NAME\""),
     ("[services.a]\nconfig = { k = \"v\" }\nsecrets = { k = \"file:psp.key\" }", "7:17", "services.a.secrets.k", "another name"),
     // Routes.
     ("[[routes]]\npath = \"/\"\nservice = \"ordre\"\n[services.order]", "7:11", "routes[0].service", "did you mean `order`?"),
@@ -193,6 +193,7 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nrequest-headers = { set = { content-length = \"1\" } }\n[services.a]", "8:46", "routes[0].request-headers.set.content-length", "belongs to the connection"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nrequest-headers = { set = { host = \"x\" } }\n[services.a]", "8:36", "routes[0].request-headers.set.host", "use the key `host`"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nrequest-headers = { host = \"a/b\" }\n[services.a]", "8:28", "routes[0].request-headers.host", "write a host name"),
+    ("[[routes]]\npath = \"/\"\nservice = \"a\"\nrequest-headers = { host = \"b\" }\n[services.a]\nupstreams = [\"http://a\"]\nhttp = \"2\"", "8:28", "routes[0].request-headers.host", "over HTTP/2 the host is that of the address"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nresponse-headers = { remove = [\"Connection\"] }\n[services.a]", "8:32", "routes[0].response-headers.remove[0]", "belongs to the connection"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nresponse-headers = { add = { hostel-x = \"1\" } }\n[services.a]", "8:41", "routes[0].response-headers.add.hostel-x", "only the host says"),
     ("[[routes]]\npath = \"/\"\nsplit = [{ service = \"a\" }]\n[services.a]", "7:9", "routes[0].split", "add another, or write `service"),

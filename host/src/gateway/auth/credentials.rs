@@ -43,6 +43,15 @@ pub fn remove(headers: &mut HeaderMap) {
     headers.remove(API_KEY);
 }
 
+/// Takes out what could show an API key.
+pub fn remove_keys(headers: &mut HeaderMap) {
+    headers.remove(API_KEY);
+    let shown = headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+    if shown.filter_map(bearer).any(|text| text.starts_with(KEY_PREFIX)) {
+        headers.remove(header::AUTHORIZATION);
+    }
+}
+
 fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Denial> {
     let mut values = headers.get_all(name).iter();
     let value = values.next().and_then(|value| value.to_str().ok());
@@ -87,5 +96,23 @@ mod tests {
         check(only(false, true), &both, Ok(Some(Credential::Key("hk_a_b"))));
         check(only(false, false), &both, Ok(None));
         check(only(true, false), &[("authorization", "Bearer hk_a")], Ok(Some(Credential::Token("hk_a"))));
+    }
+
+    #[test]
+    fn keys_are_taken_out_and_tokens_stay() {
+        for (shown, stays) in [
+            ("Bearer a.b.c", true),
+            ("Basic eA==", true),
+            ("Bearer hk_a_b", false),
+            ("bearer  hk_a_b", false),
+            ("Basic hk_a_b", true),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::AUTHORIZATION, http::HeaderValue::from_static(shown));
+            headers.insert(API_KEY, http::HeaderValue::from_static("hk_a_b"));
+            remove_keys(&mut headers);
+            assert_eq!(headers.contains_key(header::AUTHORIZATION), stays, "{shown}");
+            assert!(!headers.contains_key(API_KEY), "{shown}");
+        }
     }
 }

@@ -42,21 +42,23 @@ struct Written {
 }
 
 impl KeySet {
-    /// Reads a document of keys. Those that are for something else, or too weak, are left out.
+    /// Reads a document of keys. Those that are for something else, or too weak, are left out. It may be that none
+    /// is left: so an issuer withdraws its last one.
     ///
     /// # Errors
     ///
-    /// When it is no such document, or has no key that could be used.
-    pub fn read(source: Bytes, allowed: &[TokenAlgorithm]) -> Result<Self, String> {
-        let written: Written =
-            serde_json::from_slice(&source).map_err(|error| format!("no set of keys: {error}"))?;
+    /// When it is no such document.
+    pub fn read(source: Bytes, allowed: &[TokenAlgorithm]) -> serde_json::Result<Self> {
+        let written: Written = serde_json::from_slice(&source)?;
         let allowed: Vec<Algorithm> = allowed.iter().copied().map(algorithm).collect();
         let keys = written.keys.into_iter().take(KEYS_MAX);
-        let keys: Vec<Key> = keys.filter_map(|key| Key::read(key, &allowed)).collect();
-        if keys.is_empty() {
-            return Err("no key in it checks a signature of the `algorithms` in gateway.toml".into());
-        }
+        let keys = keys.filter_map(|key| Key::read(key, &allowed)).collect();
         Ok(Self { source, keys })
+    }
+
+    /// Whether no token can be checked with it.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
     }
 
     /// Whether both were read from the same document.

@@ -75,8 +75,8 @@ enum KeysError {
     Discovery(#[from] DiscoveryError),
     #[error("the discovery document names keys at {0:?}: {1}")]
     Address(String, String),
-    #[error("the keys cannot be used: {0}")]
-    Keys(String),
+    #[error("the document at {0} is no set of keys: {1}")]
+    Keys(http::Uri, serde_json::Error),
 }
 
 impl Keys {
@@ -160,9 +160,14 @@ impl Follower {
         };
         let document =
             self.fetcher.fetch(&place).await.map_err(|error| KeysError::Fetch(place.clone(), error))?;
-        let keys = KeySet::read(document.body, &self.issuer.algorithms).map_err(KeysError::Keys)?;
+        let keys = KeySet::read(document.body, &self.issuer.algorithms);
+        let keys = keys.map_err(|error| KeysError::Keys(place, error))?;
         // Tokens that were checked with the same keys stay checked.
         if !self.shared.current.load().as_ref().is_some_and(|current| current.is_same(&keys)) {
+            if keys.is_empty() {
+                let issuer = &self.issuer.name;
+                tracing::warn!(%issuer, "an issuer shows no key that checks a signature of its `algorithms` in gateway.toml: its tokens count no more");
+            }
             self.shared.current.store(Some(Arc::new(keys)));
         }
         Ok(document.max_age.unwrap_or(FRESH).clamp(FRESH_MIN, FRESH_MAX))

@@ -20,6 +20,7 @@ mod token_tests;
 #[cfg(test)]
 mod token_fuzz;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
@@ -202,10 +203,11 @@ impl Auth {
     /// Tells the service who asks, and takes out what the caller has shown unless the service may see it.
     pub fn pass_on(&self, identity: &Identity, headers: &mut HeaderMap) {
         identity.tell(headers);
-        let is_key = matches!(identity.way, Way::Key(_));
-        // A component that reads an API key could use it as its holder does.
-        if !self.rules.forward_authorization.unwrap_or(!is_key) {
-            credentials::remove(headers);
+        match (self.rules.forward_authorization, &identity.way) {
+            (Some(true), _) => {}
+            (Some(false), _) | (None, Way::Key(_)) => credentials::remove(headers),
+            // A component that reads an API key could use it as its holder does, also where nobody looks at it.
+            (None, Way::Token | Way::Certificate | Way::Session) => credentials::remove_keys(headers),
         }
     }
 
@@ -266,8 +268,48 @@ fn denial(fault: TokenFault) -> Denial {
 
 /// The holder of a certificate, whose names are a claim, so that a route can ask for one of them.
 fn holder(certificate: &ClientCertificate) -> Result<Identity, Denial> {
-    let claims = [("sub", json!(certificate.subject)), ("names", json!(certificate.names))];
+    let subject = subject(certificate).ok_or(Denial::Invalid("the certificate names nobody"))?;
+    let claims = [("sub", json!(subject)), ("names", json!(certificate.names))];
     let claims = claims.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
-    Identity::new(Way::Certificate, &certificate.subject, Vec::new(), Vec::new(), claims)
+    Identity::new(Way::Certificate, &subject, Vec::new(), Vec::new(), claims)
         .map_err(|_| Denial::Invalid("the certificate has a subject or names that cannot be passed on"))
+}
+
+/// Whom a certificate names: its subject, or where that is empty its first name, whose kind stands before it, so that
+/// it is never taken for a subject. A URI has a scheme and an e-mail address an `@` (RFC 5280, 4.2.1.6), which no name
+/// of DNS has.
+fn subject(certificate: &ClientCertificate) -> Option<Cow<'_, str>> {
+    if !certificate.subject.is_empty() {
+        return Some(Cow::Borrowed(&certificate.subject));
+    }
+    let name = certificate.names.iter().find(|name| !name.is_empty())?;
+    let kind = match name {
+        name if name.contains(':') => "URI",
+        name if name.contains('@') => "email",
+        _ => "DNS",
+    };
+    Some(Cow::Owned(format!("{kind}:{name}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_without_a_subject_stands_for_its_first_name() {
+        for (subject, names, expected) in [
+            ("CN=ada", &["ada.test"][..], Some("CN=ada")),
+            ("", &["ada.test", "spiffe://shop/ada"], Some("DNS:ada.test")),
+            ("", &["spiffe://shop/ada", "ada.test"], Some("URI:spiffe://shop/ada")),
+            ("", &["ftp://ada@shop.test"], Some("URI:ftp://ada@shop.test")),
+            ("", &["ada@shop.test"], Some("email:ada@shop.test")),
+            ("", &["", "ada.test"], Some("DNS:ada.test")),
+            ("", &["ada.test "], None),
+            ("", &[], None),
+        ] {
+            let names = names.iter().map(ToString::to_string).collect();
+            let holder = holder(&ClientCertificate { subject: subject.into(), names });
+            assert_eq!(holder.ok().map(|identity| identity.subject).as_deref(), expected, "{subject}");
+        }
+    }
 }

@@ -125,7 +125,7 @@ fn without(name: &str) -> Value {
     claims
 }
 
-pub fn keys(shown: Vec<Value>) -> Result<KeySet, String> {
+pub fn keys(shown: Vec<Value>) -> serde_json::Result<KeySet> {
     KeySet::read(Bytes::from(json!({ "keys": shown }).to_string()), &issuer().algorithms)
 }
 
@@ -376,13 +376,20 @@ fn keys_that_are_weak_or_for_something_else_are_left_out() {
         json!({}),
         json!("key"),
     ] {
-        assert!(keys(vec![useless.clone()]).is_err(), "{useless}");
+        let alone = keys(vec![useless.clone()]).unwrap();
+        assert!(alone.is_empty(), "{useless}");
+        assert_eq!(
+            check(&signer.token(&claims()), &alone, NOW).unwrap_err(),
+            TokenFault::UnknownKey,
+            "{useless}"
+        );
         let beside = keys(vec![useless.clone(), signer.shown()]).unwrap();
         assert!(check(&signer.token(&claims()), &beside, NOW).is_ok(), "beside {useless}");
     }
     // A point that is on no curve is found when a token is checked.
     let off_curve = shown(&|key| key["y"] = json!(encoded([1; 32])));
     assert!(check(&signer.token(&claims()), &keys(vec![off_curve]).unwrap(), NOW).is_err());
+    assert!(keys(Vec::new()).unwrap().is_empty());
     for document in ["", "[]", "{}", "{\"keys\":{}}", "null"] {
         assert!(KeySet::read(Bytes::from(document), &issuer().algorithms).is_err(), "{document}");
     }

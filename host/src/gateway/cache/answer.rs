@@ -1,24 +1,27 @@
-//! Answers from a kept response: conditional requests, ranges, HEAD (RFC 9111, 4.3.2; RFC 9110, 13 and 14).
+//! Answers from a kept response: the whole, a part, or that the client has it (RFC 9111, 4.3.2).
 
-use std::ops::Range;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{
-    ACCEPT_RANGES, AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE, ETAG, EXPIRES,
-    IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE, VARY,
-};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT_RANGES, AGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::directives::members;
-use super::kept::{Head, opaque};
-use super::policy;
+use super::kept::Head;
 use super::status::CacheStatus;
 use crate::body::{self, Body, Response};
+use crate::gateway::part::Part;
 
-/// The fields of a 304 (RFC 9110, 15.4.5); the client has the others.
-const NOT_MODIFIED: [HeaderName; 7] =
-    [CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, VARY];
+/// A kept response, as a client gets it.
+pub struct Found<'f> {
+    /// The status.
+    pub status: StatusCode,
+    /// The fields.
+    pub headers: &'f HeaderMap,
+    /// How old it is.
+    pub age: Duration,
+    /// The body.
+    pub source: Source,
+}
 
 /// The body of a kept response.
 pub enum Source {
@@ -28,152 +31,51 @@ pub enum Source {
     Coming(Body),
 }
 
-/// What a request asks of the response that is kept for it.
-#[derive(Debug, PartialEq, Eq)]
-enum Part {
-    All,
-    NotModified,
-    Bytes(Range<usize>),
-    Unsatisfiable,
+impl<'f> Found<'f> {
+    /// One that is kept, or will be.
+    pub fn new(head: &'f Head, source: Source, now: SystemTime) -> Self {
+        Self { status: head.status, headers: &head.headers, age: head.terms.age(now), source }
+    }
 }
 
 /// The response to a request of this method and these fields.
-pub fn answer(
-    head: &Head,
-    source: Source,
-    method: &Method,
-    request: &HeaderMap,
-    now: SystemTime,
-    status: CacheStatus,
-) -> Response {
-    let length = match &source {
-        Source::Whole(bytes) => Some(bytes.len()),
+pub fn answer(found: Found<'_>, method: &Method, request: &HeaderMap, status: CacheStatus) -> Response {
+    let length = match &found.source {
+        Source::Whole(bytes) => Some(bytes.len() as u64),
         Source::Coming(_) => None,
     };
-    let part = part(head, length, method, request);
     let mut response = Response::new(body::empty());
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers.clone();
+    *response.status_mut() = found.status;
     let headers = response.headers_mut();
-    match (&part, length) {
-        (Part::NotModified, _) => {
-            *headers = NOT_MODIFIED
-                .iter()
-                .filter_map(|name| Some((name.clone(), head.headers.get(name)?.clone())))
-                .collect();
-            for value in head.headers.get_all(VARY).iter().skip(1) {
-                headers.append(VARY, value.clone());
-            }
-        }
-        (Part::Bytes(range), Some(length)) => {
-            let (first, last) = (range.start, range.end - 1);
-            set(headers, CONTENT_RANGE, &format!("bytes {first}-{last}/{length}"));
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(range.len()));
-        }
-        (Part::Unsatisfiable, Some(length)) => {
-            set(headers, CONTENT_RANGE, &format!("bytes */{length}"));
-            headers.insert(CONTENT_LENGTH, HeaderValue::from(0));
-        }
-        _ if length.is_some() && head.status == StatusCode::OK => {
+    *headers = found.headers.clone();
+    headers.insert(AGE, HeaderValue::from(found.age.as_secs()));
+    // Conditions and ranges are about a 200 only.
+    let part = match found.status {
+        StatusCode::OK => Part::asked(found.headers, length, method, request),
+        _ => Part::All,
+    };
+    if found.status == StatusCode::OK {
+        part.narrow(headers, length.unwrap_or_default());
+        if part == Part::All && length.is_some() {
             headers.entry(ACCEPT_RANGES).or_insert(HeaderValue::from_static("bytes"));
         }
-        _ => {}
     }
-    headers.insert(AGE, HeaderValue::from(head.terms.age(now).as_secs()));
     status.write(headers);
-    *response.status_mut() = match part {
-        Part::All => head.status,
-        Part::NotModified => StatusCode::NOT_MODIFIED,
-        Part::Bytes(_) => StatusCode::PARTIAL_CONTENT,
-        Part::Unsatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
-    };
+    if part != Part::All {
+        *response.status_mut() = part.status();
+    }
     if *method != Method::HEAD {
-        *response.body_mut() = match (source, part) {
+        *response.body_mut() = match (found.source, part) {
             (Source::Whole(bytes), Part::All) => body::full(bytes),
-            (Source::Whole(bytes), Part::Bytes(range)) => body::full(bytes.slice(range)),
+            (Source::Whole(bytes), Part::Range(range)) => {
+                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+                body::full(bytes.slice(place(range.start)..place(range.end)))
+            }
             (Source::Coming(body), Part::All) => body,
             _ => body::empty(),
         };
     }
     response
-}
-
-/// Conditions go before ranges (RFC 9110, 13.2.2). Both are about a 200 only.
-fn part(head: &Head, length: Option<usize>, method: &Method, request: &HeaderMap) -> Part {
-    if head.status != StatusCode::OK {
-        return Part::All;
-    }
-    if is_not_modified(head, request) {
-        return Part::NotModified;
-    }
-    let range = request.get(RANGE).filter(|_| *method == Method::GET && may_use_range(head, request));
-    match (range.and_then(|range| range.to_str().ok()), length) {
-        (Some(range), Some(length)) => cut(range, length),
-        _ => Part::All,
-    }
-}
-
-fn is_not_modified(head: &Head, request: &HeaderMap) -> bool {
-    if request.contains_key(IF_NONE_MATCH) {
-        let wanted = head.headers.get(ETAG).map(|tag| opaque(tag.as_bytes()));
-        let lines = request.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-        let mut tags = lines.flat_map(members);
-        return tags.any(|tag| tag == "*" || wanted.is_some_and(|wanted| opaque(tag.as_bytes()) == wanted));
-    }
-    let Some(since) = policy::date(request, IF_MODIFIED_SINCE) else {
-        return false;
-    };
-    // A response that does not say when it changed counts from its date (RFC 9111, 4.3.2).
-    let changed = policy::date(&head.headers, LAST_MODIFIED).or_else(|| policy::date(&head.headers, DATE));
-    changed.is_some_and(|changed| changed <= since)
-}
-
-/// Whether the range is of the response that the client has a part of (RFC 9110, 13.1.5).
-fn may_use_range(head: &Head, request: &HeaderMap) -> bool {
-    let Some(condition) = request.get(IF_RANGE) else {
-        return true;
-    };
-    let condition = condition.as_bytes();
-    if condition.starts_with(b"\"") {
-        return head.headers.get(ETAG).is_some_and(|tag| tag.as_bytes() == condition);
-    }
-    // A date is only as good as a strong tag when it is a minute older than the response (RFC 9110, 8.8.2.2).
-    let is_same = head.headers.get(LAST_MODIFIED).is_some_and(|date| date.as_bytes() == condition);
-    let changed = policy::date(&head.headers, LAST_MODIFIED);
-    let made = policy::date(&head.headers, DATE);
-    let is_strong = changed
-        .zip(made)
-        .is_some_and(|(changed, made)| made.duration_since(changed).is_ok_and(|time| time.as_secs() >= 60));
-    is_same && is_strong
-}
-
-/// One range of bytes. Several, another unit and what is malformed get the whole response (RFC 9110, 14.2).
-fn cut(range: &str, length: usize) -> Part {
-    let Some((unit, set)) = range.split_once('=') else {
-        return Part::All;
-    };
-    let Some((first, last)) = set.trim().split_once('-').filter(|_| unit.eq_ignore_ascii_case("bytes"))
-    else {
-        return Part::All;
-    };
-    let number = |text: &str| {
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        // More digits than fit lie behind every end.
-        is_number.then(|| text.parse::<usize>().unwrap_or(usize::MAX))
-    };
-    let range = match (number(first), number(last)) {
-        (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(length),
-        (Some(first), None) if last.is_empty() => first..length,
-        (None, Some(suffix)) if first.is_empty() => length - suffix.min(length)..length,
-        _ => return Part::All,
-    };
-    if range.is_empty() { Part::Unsatisfiable } else { Part::Bytes(range) }
-}
-
-fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(name, value);
-    }
 }
 
 #[cfg(test)]

@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
 /// The field by which a service speaks to caches before browsers only; it stands instead of Cache-Control.
 const TARGETED: HeaderName = HeaderName::from_static("cdn-cache-control");
+
+/// The directives of a response whose argument is a time.
+const TIMES: [&str; 4] = ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
 
 /// What larger numbers count as (RFC 9111, 1.2.2).
 const SECONDS_MAX: u64 = 1 << 31;
@@ -72,6 +76,8 @@ pub struct RequestDirectives {
     pub min_fresh: Option<Duration>,
     /// How long it may have been stale.
     pub max_stale: Option<Duration>,
+    /// How long it may have been stale when the service fails (RFC 5861, 4).
+    pub stale_if_error: Option<Duration>,
 }
 
 /// A name in lower case and its argument, as written between the commas.
@@ -144,6 +150,7 @@ impl RequestDirectives {
                 "min-fresh" => found.min_fresh = found.min_fresh.or(time),
                 // Without a number any staleness will do.
                 "max-stale" if argument.is_none() => found.max_stale = Some(Duration::MAX),
+                "stale-if-error" => found.stale_if_error = found.stale_if_error.or(time),
                 "max-stale" => found.max_stale = found.max_stale.or(time),
                 _ => {}
             }
@@ -162,7 +169,7 @@ pub fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// The members of a list field, split at commas outside of quotes. A quote that does not end is none.
-pub fn members(text: &str) -> Vec<&str> {
+fn members(text: &str) -> Vec<&str> {
     let (mut members, mut start, mut is_quoted, mut is_escaped) = (Vec::new(), 0, false, false);
     for (index, byte) in text.bytes().enumerate() {
         match byte {
@@ -216,27 +223,30 @@ fn add_time(found: &mut Option<Duration>, argument: Option<&str>) {
 }
 
 /// The targeted field: a dictionary of structured fields (RFC 9213, 2.1), which is ignored as a whole when it
-/// is absent, empty or malformed.
+/// is absent, empty or malformed, or when a time in it is no integer.
 fn targeted(headers: &HeaderMap) -> Option<Vec<Directive>> {
-    let mut found = Vec::new();
-    for value in headers.get_all(TARGETED) {
-        for member in members(value.to_str().ok()?) {
-            let member = member.split(';').next().unwrap_or_default().trim_end();
-            let (name, argument) = match member.split_once('=') {
-                Some((_, "?0")) => continue,
-                Some((name, "?1")) => (name, None),
-                Some((name, argument)) => (name, Some(unquoted(argument)).filter(|text| !text.is_empty())),
-                None => (member, None),
-            };
-            let is_key_byte =
-                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(&byte);
-            if name.is_empty() || !name.bytes().all(is_key_byte) || member.ends_with('=') {
-                return None;
-            }
-            found.push((name.to_owned(), argument));
-        }
+    let lines: Vec<&[u8]> = headers.get_all(TARGETED).iter().map(HeaderValue::as_bytes).collect();
+    if lines.is_empty() {
+        return None;
     }
-    (!found.is_empty()).then_some(found)
+    let found: Dictionary = Parser::new(&lines.join(&b", "[..])).parse().ok()?;
+    let mut directives = Vec::new();
+    for (name, member) in found {
+        let value = match member {
+            ListEntry::Item(item) => Some(item.bare_item),
+            ListEntry::InnerList(_) => None,
+        };
+        let argument = match value {
+            Some(BareItem::Boolean(false)) => continue,
+            Some(BareItem::Integer(number)) => Some(number.to_string()),
+            _ if TIMES.contains(&name.as_str()) => return None,
+            Some(BareItem::String(text)) => Some(text.as_str().to_owned()),
+            Some(BareItem::Token(token)) => Some(token.as_str().to_owned()),
+            _ => None,
+        };
+        directives.push((name.as_str().to_owned(), argument));
+    }
+    (!directives.is_empty()).then_some(directives)
 }
 
 #[cfg(test)]

@@ -74,6 +74,22 @@ fn the_targeted_field_stands_instead_of_cache_control() {
     check("max-age=60;x=1, public", time(60), true);
     check("no-store=?0, max-age=60", time(60), true);
     check("public", None, true);
+    check("max-age=5, max-age=60", time(60), true);
+    check("max-age=60, x=\"a, b\", y=(1 2);z", time(60), true);
+    check("max-age=-1", time(0), true);
+    for ignored in [
+        "max-age=\"10000\"",
+        "max-age=1.5",
+        "max-age=abc",
+        "max-age",
+        "max-age=(60)",
+        "max-age= 60",
+        "max-age='60'",
+        "max-age=60s",
+        "public, s-maxage=\"60\"",
+    ] {
+        check(ignored, time(1), false);
+    }
     check("max-age=", time(1), false);
     check("Max-Age=60", time(1), false);
     check("max-age=60,", time(1), false);
@@ -90,6 +106,7 @@ fn requests_say_what_they_accept() {
     assert_eq!(check("max-stale").max_stale, Some(Duration::MAX));
     assert_eq!(check("max-stale=5, min-fresh=7").max_stale, time(5));
     assert_eq!(check("max-stale=5, min-fresh=7").min_fresh, time(7));
+    assert_eq!(check("stale-if-error=9").stale_if_error, time(9));
     assert!(
         check("no-cache").no_cache && check("no-store").no_store && check("only-if-cached").only_if_cached
     );

@@ -8,11 +8,13 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::answer::{Source, answer};
+use super::answer::{Found, Source, answer};
+use super::directives::RequestDirectives;
+use super::fate::{self, Answered, Decision, Fate};
 use super::flight::{Lead, Stage};
 use super::growing::Growing;
 use super::kept::{Asking, Head, Kept, Scope};
-use super::policy::{self, Exchange, REQUEST_NO_STORE};
+use super::policy::{self, Exchange};
 use super::request;
 use super::status::{CacheStatus, Forwarded};
 use super::store::Key;
@@ -27,9 +29,6 @@ const HIDDEN: [StatusCode; 4] = [
     StatusCode::SERVICE_UNAVAILABLE,
     StatusCode::GATEWAY_TIMEOUT,
 ];
-
-/// Why a response is not kept while too many others come.
-const NO_ROOM: &str = "no-room";
 
 /// What is to be done with the answer of the service.
 pub struct Plan {
@@ -54,10 +53,12 @@ pub struct Fetch {
     pub lead: Option<Lead>,
     /// The right to run behind an answer.
     pub permit: Option<OwnedSemaphorePermit>,
+    /// The count of changes of its URL when it was looked up.
+    pub epoch: u64,
+    /// What is kept for it.
+    pub kept: Option<Kept>,
     route: Arc<RouteCache>,
     sent: SystemTime,
-    epoch: u64,
-    kept: Option<Kept>,
 }
 
 impl Plan {
@@ -66,8 +67,9 @@ impl Plan {
         Self { why, fetch: None }
     }
 
-    /// The cache takes part.
-    pub fn new(why: Forwarded, fetch: Fetch) -> Self {
+    /// The cache takes part; the request goes out now.
+    pub fn new(why: Forwarded, mut fetch: Fetch) -> Self {
+        fetch.sent = SystemTime::now();
         Self { why, fetch: Some(Box::new(fetch)) }
     }
 
@@ -93,9 +95,6 @@ impl Plan {
                 return Err(refusal);
             }
         };
-        if fetch.is_validating() && response.status() == StatusCode::NOT_MODIFIED {
-            return Ok(fetch.freshen(cache, self.why, response));
-        }
         Ok(fetch.take(cache, self.why, response))
     }
 }
@@ -168,14 +167,10 @@ impl Fetch {
         }
     }
 
-    fn answer(&self, kept: &Kept, now: SystemTime, status: CacheStatus) -> Response {
-        answer(&kept.head, Source::Whole(kept.body.clone()), &self.method, &self.request, now, status)
-    }
-
     /// The stale response in the place of an error, when it allows that.
     fn answer_stale(&self, why: Forwarded, failed: StatusCode) -> Option<Response> {
-        let now = SystemTime::now();
-        let kept = self.kept.as_ref().filter(|kept| kept.head.terms.may_hide_error(now))?;
+        let (now, wishes) = (SystemTime::now(), RequestDirectives::of(&self.request));
+        let kept = self.kept.as_ref().filter(|kept| kept.head.terms.may_hide_error(&wishes, now))?;
         self.tell(Stage::Alone);
         let status = CacheStatus::Forwarded {
             why,
@@ -184,73 +179,111 @@ impl Fetch {
             is_collapsed: false,
             detail: Some("stale-if-error"),
         };
-        Some(self.answer(kept, now, status))
+        let found = Found::new(&kept.head, Source::Whole(kept.body.clone()), now);
+        Some(answer(found, &self.method, &self.request, status))
     }
 
-    /// The kept response with the news of a 304.
-    fn freshen(self, cache: &Cache, why: Forwarded, response: Response) -> Response {
+    /// Keeps the response while it goes through, when it may be; otherwise decides about what is kept.
+    fn take(self, cache: &Arc<Cache>, why: Forwarded, mut response: Response) -> Response {
         let now = SystemTime::now();
-        let Some(kept) = &self.kept else {
-            return response;
+        let length = length(&response);
+        let unkept = match self.begin(cache, &response, length, now) {
+            Ok((head, growing)) => return self.collect(cache, why, response, head, growing, length),
+            Err(unkept) => unkept,
         };
         let exchange = self.exchange(response.status(), response.headers(), now);
-        let news = match kept.is_meant_by(response.headers()) {
-            true => kept.freshened(&exchange, &self.scope, &self.route.rules),
-            false => Err("validator"),
-        };
-        let (kept, detail) = match news {
-            Ok(fresh) => {
-                cache.store.keep(&self.key, fresh.clone(), self.epoch);
-                self.tell(Stage::Landed(fresh.clone()));
-                (fresh, None)
+        let is_validating = self.is_validating();
+        let answered =
+            Answered { kept: self.kept.as_ref(), method: &self.method, exchange, unkept, is_validating };
+        let decision = fate::decide(&answered, &self.scope, &self.route.rules);
+        self.settle(cache, &decision.fate);
+        match &self.kept {
+            Some(kept) if is_validating && response.status() == StatusCode::NOT_MODIFIED => {
+                self.answer_validated(kept, &decision, why, now)
             }
-            Err(detail) => {
-                // It is right once more, for this client, who was the one to ask.
-                cache.store.forget(&self.key, kept);
-                self.tell(Stage::Alone);
-                (kept.clone(), Some(detail))
+            _ if self.method == Method::HEAD => {
+                CacheStatus::forwarded(why).write(response.headers_mut());
+                response
             }
-        };
-        let status = CacheStatus::Forwarded {
-            why,
-            status: Some(StatusCode::NOT_MODIFIED),
-            is_stored: detail.is_none(),
-            is_collapsed: false,
-            detail,
-        };
-        self.answer(&kept, now, status)
-    }
-
-    /// A response with a body of its own: kept while it goes through, when it may be.
-    fn take(self, cache: &Arc<Cache>, why: Forwarded, mut response: Response) -> Response {
-        if self.method == Method::HEAD {
-            if let Some(kept) = self.kept.as_ref().filter(|kept| kept.differs_from(response.headers())) {
-                cache.store.forget(&self.key, kept);
-            }
-            CacheStatus::forwarded(why).write(response.headers_mut());
-            return response;
-        }
-        let length = length(&response);
-        let exchange = self.exchange(response.status(), response.headers(), SystemTime::now());
-        let head = Head::new(&exchange, &self.scope, &self.route.rules);
-        let growing = head.and_then(|head| {
-            if response.status().is_server_error() && self.kept.is_some() {
-                // What is kept may be of use again; the error is not.
-                return Err("error");
-            }
-            if length.is_some_and(|length| length > cache.limits.entry_bytes) {
-                return Err("too-large");
-            }
-            Ok((Arc::new(head), Growing::new(length, &cache.budget).ok_or(NO_ROOM)?))
-        });
-        match growing {
-            Ok((head, growing)) => self.collect(cache, why, response, head, growing, length),
-            Err(detail) => {
-                self.let_through(cache, response.status(), detail);
-                CacheStatus::not_kept(why, detail).write(response.headers_mut());
+            _ => {
+                CacheStatus::not_kept(why, unkept).write(response.headers_mut());
                 response
             }
         }
+    }
+
+    /// The kept response with the news of a 304, also with those that are for this client only.
+    fn answer_validated(
+        &self,
+        kept: &Kept,
+        decision: &Decision,
+        why: Forwarded,
+        now: SystemTime,
+    ) -> Response {
+        let mut found = Found::new(&kept.head, Source::Whole(kept.body.clone()), now);
+        if let Some(fields) = &decision.fields {
+            found.headers = fields;
+            found.age = policy::initial_age(&self.exchange(kept.head.status, fields, now));
+        }
+        let status = CacheStatus::Forwarded {
+            why,
+            status: Some(StatusCode::NOT_MODIFIED),
+            is_stored: matches!(decision.fate, Fate::Renewed(_)),
+            is_collapsed: false,
+            detail: decision.detail,
+        };
+        answer(found, &self.method, &self.request, status)
+    }
+
+    /// Does to the kept response what has been decided, and lets the others know.
+    fn settle(&self, cache: &Cache, fate: &Fate) {
+        match fate {
+            Fate::Renewed(fresh) => {
+                cache.store.keep(&self.key, fresh.clone(), self.epoch);
+                self.tell(Stage::Landed(fresh.clone()));
+                return;
+            }
+            Fate::Goes => {
+                if let Some(kept) = &self.kept {
+                    cache.store.forget(&self.key, kept);
+                }
+                if self.lead.is_some() {
+                    cache.store.mark_unshared(&self.key);
+                }
+            }
+            Fate::Stays => {}
+        }
+        self.tell(Stage::Alone);
+    }
+
+    /// The head as it is kept and the place of the body, or why it is not kept.
+    fn begin(
+        &self,
+        cache: &Cache,
+        response: &Response,
+        length: Option<u64>,
+        now: SystemTime,
+    ) -> Result<(Arc<Head>, Arc<Growing>), &'static str> {
+        if self.method == Method::HEAD {
+            return Err("head");
+        }
+        if self.is_validating() && response.status() == StatusCode::NOT_MODIFIED {
+            return Err("validator");
+        }
+        let exchange = self.exchange(response.status(), response.headers(), now);
+        let head = Head::new(&exchange, &self.scope, &self.route.rules)?;
+        if response.status().is_server_error() && self.kept.is_some() {
+            // What is kept may be of use again; the error is not.
+            return Err("error");
+        }
+        if length.is_some_and(|length| length > cache.limits.entry_bytes) {
+            return Err("too-large");
+        }
+        let growing = Growing::new(length, &cache.budget).or_else(|| {
+            cache.store.settle();
+            Growing::new(length, &cache.budget)
+        });
+        Ok((Arc::new(head), growing.ok_or(policy::NO_ROOM)?))
     }
 
     /// Reads the body in a task of its own, for all who want it, and keeps it when it is whole.
@@ -274,24 +307,12 @@ impl Fetch {
             // The whole of it, with the lead: others may join until the response is kept.
             let fetch = self;
             let finish = |bytes| cache.store.keep(&fetch.key, Kept::new(head, bytes), fetch.epoch);
-            growing.collect(origin, rest, length, cache.limits.entry_bytes, finish).await;
+            if growing.collect(origin, rest, length, cache.limits.entry_bytes, finish).await {
+                // The next ones would wait as long in vain.
+                cache.store.mark_unshared(&fetch.key);
+            }
         });
         Response::from_parts(parts, body)
-    }
-
-    /// Lets the others know that this response is not for them, and what was kept go.
-    fn let_through(&self, cache: &Cache, status: StatusCode, detail: &'static str) {
-        self.tell(Stage::Alone);
-        if status.is_server_error() || self.is_known || [REQUEST_NO_STORE, NO_ROOM].contains(&detail) {
-            // This says nothing about what others get.
-            return;
-        }
-        if let Some(kept) = &self.kept {
-            cache.store.forget(&self.key, kept);
-        }
-        if self.lead.is_some() {
-            cache.store.mark_unshared(&self.key);
-        }
     }
 }
 

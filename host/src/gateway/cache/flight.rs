@@ -23,6 +23,7 @@ pub struct Flights(Mutex<HashMap<Key, Vec<Arc<Flight>>>>);
 
 /// One request on its way.
 pub struct Flight {
+    epoch: u64,
     scope: Scope,
     request: HeaderMap,
     is_known: bool,
@@ -65,6 +66,8 @@ pub struct Lead {
 pub struct Joining<'j> {
     /// What is asked for.
     pub key: &'j Key,
+    /// The count of changes of its URL: who asks after one must not get what another asked for before it.
+    pub epoch: u64,
     /// By whom.
     pub asking: Asking<'j>,
     /// What is known of how the service chooses by fields.
@@ -86,7 +89,7 @@ impl Flights {
                 let Asking { scope, request, is_known } = joining.asking;
                 let stage = watch::Sender::new(Stage::Asking);
                 let (scope, request) = (scope.clone(), request.clone());
-                let flight = Arc::new(Flight { scope, request, is_known, stage });
+                let flight = Arc::new(Flight { epoch: joining.epoch, scope, request, is_known, stage });
                 flights.entry(joining.key.clone()).or_default().push(flight.clone());
                 Part::Lead(Lead { flights: self.clone(), key: joining.key.clone(), flight })
             }
@@ -113,6 +116,9 @@ impl Flight {
 
     /// Whether its response may be the one that is asked for, as far as that is known.
     fn suits(&self, joining: &Joining<'_>) -> bool {
+        if self.epoch != joining.epoch {
+            return false;
+        }
         match &*self.stage.borrow() {
             Stage::Asking => {
                 let Asking { scope, request, is_known } = joining.asking;
@@ -158,12 +164,29 @@ impl Drop for Lead {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::cache::origin::Origin;
 
-    fn join(flights: &Arc<Flights>, target: &str, is_known: bool) -> Part {
+    fn join_at(epoch: u64, flights: &Arc<Flights>, target: &str, is_known: bool) -> Part {
         let scope = Scope { route: 1, service: "shop".parse().unwrap() };
         let asking = Asking { scope: &scope, request: &HeaderMap::new(), is_known };
-        let key = Key::new("http", "shop.example", target, None);
-        flights.join(&Joining { key: &key, asking, known: &[], may_lead: true, may_follow: true })
+        let host = HeaderMap::from_iter([(http::header::HOST, "shop.example".parse().unwrap())]);
+        let key = Key::new(Origin::new("http", &host, None, None).unwrap(), target, None);
+        flights.join(&Joining { key: &key, epoch, asking, known: &[], may_lead: true, may_follow: true })
+    }
+
+    fn join(flights: &Arc<Flights>, target: &str, is_known: bool) -> Part {
+        join_at(0, flights, target, is_known)
+    }
+
+    #[tokio::test]
+    async fn nobody_follows_who_asked_before_a_change() {
+        let flights = Arc::<Flights>::default();
+        let Part::Lead(old) = join_at(1, &flights, "/x", false) else { panic!("the first leads") };
+        let Part::Lead(new) = join_at(2, &flights, "/x", false) else { panic!("it asks anew") };
+        let Part::Follow(flight) = join_at(2, &flights, "/x", false) else { panic!("the third follows") };
+        old.tell(Stage::Alone);
+        drop(new);
+        assert!(matches!(flight.follow().await, Stage::Abandoned), "it follows the second");
     }
 
     #[tokio::test]

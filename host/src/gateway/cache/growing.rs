@@ -2,7 +2,8 @@
 //! clients at theirs.
 //!
 //! A slow client holds up nobody else, and one that leaves takes the body from nobody; when all have left, the
-//! service is let go. What outgrows the cache goes on to the first client alone.
+//! service is let go. What outgrows the cache goes on to the first client alone. Bodies count as long as anybody holds
+//! them: while they come, while they are kept, and while a client still reads what has been thrown away.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,19 +21,26 @@ use crate::body::{self, Body, BodyError};
 /// How long the service may send nothing; its own limit is mostly shorter.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
+/// Shorter pieces are joined, so that what a piece costs beside its bytes never outweighs them, however a service
+/// writes.
+const PIECE_BYTES_MIN: usize = 4 << 10;
+
 /// A body that comes.
 pub struct Growing {
     progress: watch::Sender<Progress>,
     /// Whether it will fit: the service has told its length.
     pub fits: bool,
-    taken: Taken,
 }
 
 /// What has come so far.
-#[derive(Default)]
 struct Progress {
-    chunks: Vec<Bytes>,
+    /// Each with the place where it begins.
+    pieces: Vec<(usize, Bytes)>,
+    /// What follows them, too short for a piece as yet.
+    tail: BytesMut,
+    length: usize,
     end: Option<End>,
+    taken: Arc<Taken>,
 }
 
 #[derive(Clone)]
@@ -45,7 +53,7 @@ enum End {
     Broken(BodyError),
 }
 
-/// The memory that all bodies may take while they come.
+/// The memory that all bodies may take together.
 #[derive(Debug)]
 pub struct Budget {
     bytes_max: u64,
@@ -58,14 +66,18 @@ struct Taken {
     bytes: AtomicU64,
 }
 
+/// A whole body with its part of the budget.
+struct Counted {
+    bytes: Vec<u8>,
+    _taken: Arc<Taken>,
+}
+
 /// One client's place in the body.
 struct Reader {
     progress: watch::Receiver<Progress>,
-    next: usize,
+    position: usize,
     rest: Option<oneshot::Receiver<Body>>,
     stage: Stage,
-    /// Holds the memory until the last reader has read it.
-    _growing: Arc<Growing>,
 }
 
 enum Stage {
@@ -106,6 +118,48 @@ impl Drop for Taken {
     }
 }
 
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Progress {
+    fn push(&mut self, data: Bytes) {
+        let count = data.len();
+        if count >= PIECE_BYTES_MIN {
+            self.end_tail();
+            self.pieces.push((self.length, data));
+            self.length += count;
+            return;
+        }
+        self.tail.extend_from_slice(&data);
+        self.length += count;
+        if self.tail.len() >= PIECE_BYTES_MIN {
+            self.end_tail();
+        }
+    }
+
+    fn end_tail(&mut self) {
+        if !self.tail.is_empty() {
+            let piece = self.tail.split().freeze();
+            self.pieces.push((self.length - piece.len(), piece));
+        }
+    }
+
+    /// Some bytes from this place on; none when they have not come.
+    fn after(&self, position: usize) -> Option<Bytes> {
+        let tail_start = self.length - self.tail.len();
+        if position >= tail_start {
+            let new = self.tail.get(position - tail_start..).filter(|new| !new.is_empty());
+            return new.map(Bytes::copy_from_slice);
+        }
+        let next = self.pieces.partition_point(|(start, _)| *start <= position);
+        let (start, piece) = self.pieces.get(next.checked_sub(1)?)?;
+        Some(piece.slice(position - start..))
+    }
+}
+
 impl Growing {
     /// A body of which nothing has come; none when a told length does not fit into the budget.
     pub fn new(length: Option<u64>, budget: &Arc<Budget>) -> Option<Arc<Self>> {
@@ -113,8 +167,9 @@ impl Growing {
         if length.is_some_and(|length| !taken.more(length)) {
             return None;
         }
-        let progress = watch::Sender::new(Progress::default());
-        Some(Arc::new(Self { progress, fits: length.is_some(), taken }))
+        let (pieces, tail) = (Vec::new(), BytesMut::new());
+        let progress = Progress { pieces, tail, length: 0, end: None, taken: Arc::new(taken) };
+        Some(Arc::new(Self { progress: watch::Sender::new(progress), fits: length.is_some() }))
     }
 
     /// The body for the first client, which gets the rest of one that is too long.
@@ -134,16 +189,17 @@ impl Growing {
         comes.then(|| self.reader(None))
     }
 
-    /// Reads the body to its end; answers its bytes when they came whole, are no more than `bytes_max`, and are
-    /// to be kept. `finish` runs when they are there and before any reader sees the end.
+    /// Reads the body to its end. `finish` gets its bytes when they came whole and are to be kept, and runs before any
+    /// reader sees the end. Answers whether they are more than `bytes_max`.
     pub async fn collect(
         &self,
         mut origin: Body,
         rest: oneshot::Sender<Body>,
-        length: Option<u64>,
+        told: Option<u64>,
         bytes_max: u64,
         finish: impl FnOnce(Bytes),
-    ) {
+    ) -> bool {
+        let taken = self.progress.borrow().taken.clone();
         let mut bytes = 0u64;
         let mut trailers = None;
         let end = loop {
@@ -152,7 +208,7 @@ impl Growing {
                 frame = tokio::time::timeout(IDLE_MAX, origin.frame()) => frame,
                 () = self.progress.closed() => {
                     if self.abandon() {
-                        return;
+                        return false;
                     }
                     continue;
                 }
@@ -161,19 +217,18 @@ impl Growing {
                 Err(_) => break End::Broken(BodyError::Idle),
                 Ok(Some(Err(error))) => break End::Broken(error),
                 Ok(Some(Ok(frame))) => frame,
-                Ok(None) if length.is_some_and(|length| length != bytes) => {
-                    break End::Broken(BodyError::Broken(
-                        "it is shorter or longer than it was told to be".into(),
-                    ));
-                }
+                Ok(None) if told.is_some_and(|told| told != bytes) => break End::Broken(mistold()),
                 Ok(None) => break End::Whole(trailers),
             };
             match frame.into_data() {
                 Ok(data) => {
                     let count = u64::try_from(data.len()).unwrap_or(u64::MAX);
                     bytes = bytes.saturating_add(count);
-                    let has_room = self.fits || self.taken.more(count);
-                    self.progress.send_modify(|progress| progress.chunks.push(data));
+                    if told.is_some_and(|told| bytes > told) {
+                        break End::Broken(mistold());
+                    }
+                    let has_room = self.fits || taken.more(count);
+                    self.progress.send_modify(|progress| progress.push(data));
                     if bytes > bytes_max || !has_room {
                         // A reader that has left needs no rest.
                         let _ = rest.send(origin);
@@ -184,9 +239,10 @@ impl Growing {
             }
         };
         if let End::Whole(_) = &end {
-            finish(self.joined(bytes));
+            finish(self.join());
         }
         self.progress.send_modify(|progress| progress.end = Some(end));
+        bytes > bytes_max
     }
 
     /// Marks the body as left by all, unless somebody has just come.
@@ -201,22 +257,27 @@ impl Growing {
         is_left
     }
 
-    /// All bytes in one piece, so that the kept ones do not hold on to larger buffers of the network.
-    fn joined(&self, bytes: u64) -> Bytes {
-        let progress = self.progress.borrow();
-        let mut joined = BytesMut::with_capacity(usize::try_from(bytes).unwrap_or_default());
-        progress.chunks.iter().for_each(|chunk| joined.extend_from_slice(chunk));
-        joined.freeze()
+    /// Brings all bytes into one piece, which readers and store share: none of them holds on to larger buffers of the
+    /// network, and none counts twice.
+    fn join(&self) -> Bytes {
+        let joined = {
+            let progress = self.progress.borrow();
+            let mut bytes = Vec::with_capacity(progress.length);
+            progress.pieces.iter().for_each(|(_, piece)| bytes.extend_from_slice(piece));
+            bytes.extend_from_slice(&progress.tail);
+            Bytes::from_owner(Counted { bytes, _taken: progress.taken.clone() })
+        };
+        self.progress.send_if_modified(|progress| {
+            progress.pieces = vec![(0, joined.clone())];
+            progress.tail = BytesMut::new();
+            // For readers nothing is new.
+            false
+        });
+        joined
     }
 
     fn reader(self: &Arc<Self>, rest: Option<oneshot::Receiver<Body>>) -> Body {
-        let reader = Reader {
-            progress: self.progress.subscribe(),
-            next: 0,
-            rest,
-            stage: Stage::Shared,
-            _growing: self.clone(),
-        };
+        let reader = Reader { progress: self.progress.subscribe(), position: 0, rest, stage: Stage::Shared };
         StreamBody::new(stream::unfold(reader, Reader::next)).boxed_unsync()
     }
 }
@@ -236,10 +297,10 @@ impl Reader {
                 Stage::Shared => {}
             }
             match self.shared().await {
-                Ok(chunk) => {
-                    self.next += 1;
+                Ok(piece) => {
+                    self.position += piece.len();
                     self.stage = Stage::Shared;
-                    return Some((Ok(Frame::data(chunk)), self));
+                    return Some((Ok(Frame::data(piece)), self));
                 }
                 Err(End::Whole(trailers)) => {
                     return trailers.map(|trailers| (Ok(Frame::trailers(trailers)), self));
@@ -254,18 +315,20 @@ impl Reader {
         }
     }
 
-    /// The next chunk that all share, or how they ended.
+    /// What comes next of what all share, or how it ended.
     async fn shared(&mut self) -> Result<Bytes, End> {
-        let next = self.next;
-        let has_more = |progress: &Progress| progress.chunks.len() > next || progress.end.is_some();
+        let position = self.position;
+        let has_more = |progress: &Progress| progress.length > position || progress.end.is_some();
         let Ok(progress) = self.progress.wait_for(has_more).await else {
             return Err(End::Abandoned);
         };
-        match progress.chunks.get(next) {
-            Some(chunk) => Ok(chunk.clone()),
-            None => Err(progress.end.clone().unwrap_or(End::Abandoned)),
-        }
+        let next = progress.after(position);
+        next.ok_or_else(|| progress.end.clone().unwrap_or(End::Abandoned))
     }
+}
+
+fn mistold() -> BodyError {
+    BodyError::Broken("it is shorter or longer than it was told to be".into())
 }
 
 fn broken() -> BodyError {

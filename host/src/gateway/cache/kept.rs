@@ -1,6 +1,7 @@
 //! One kept response: its head, whom it may answer, and its body.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
@@ -11,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::policy::{self, Exchange, Terms};
 use super::vary::Selection;
 use crate::config::CacheRules;
+use crate::gateway::part::opaque;
 use crate::names::ServiceName;
 
 /// What a response costs beside its bytes: the structures around them, roughly.
@@ -77,9 +79,7 @@ impl Head {
             headers.remove(name);
         }
         if !headers.contains_key(DATE) {
-            // Whoever keeps a response without a date adds when it came (RFC 9110, 6.6.1).
-            let date = HeaderValue::try_from(httpdate::fmt_http_date(exchange.received));
-            headers.insert(DATE, date.map_err(|_| "date")?);
+            set_date(&mut headers, exchange.received);
         }
         Ok(Self { status: exchange.status, headers, terms, scope: scope.clone(), selection })
     }
@@ -123,22 +123,28 @@ impl Kept {
         Self { head, body }
     }
 
-    /// The same with the fields of a 304 (RFC 9111, 3.2), or why it cannot be kept any longer.
-    pub fn freshened(
-        &self,
-        exchange: &Exchange<'_>,
-        scope: &Scope,
-        rules: &CacheRules,
-    ) -> Result<Self, &'static str> {
+    /// Its fields with those of a 304 that has come now (RFC 9111, 3.2).
+    pub fn with_news(&self, news: &HeaderMap, received: SystemTime) -> HeaderMap {
         let mut headers = self.head.headers.clone();
-        let news = exchange.response;
+        // The old date would make it as old as it was when it was asked about.
+        set_date(&mut headers, received);
         for name in news.keys().filter(|name| !ABOUT_BODY.contains(name)) {
             headers.remove(name);
             for value in news.get_all(name) {
                 headers.append(name.clone(), value.clone());
             }
         }
-        let exchange = Exchange { status: self.head.status, response: &headers, ..*exchange };
+        headers
+    }
+
+    /// The same with the fields of this exchange, or why it cannot be kept any longer.
+    pub fn renewed(
+        &self,
+        exchange: &Exchange<'_>,
+        scope: &Scope,
+        rules: &CacheRules,
+    ) -> Result<Self, &'static str> {
+        let exchange = Exchange { status: self.head.status, ..*exchange };
         Ok(Self { head: Arc::new(Head::new(&exchange, scope, rules)?), body: self.body.clone() })
     }
 
@@ -170,9 +176,16 @@ impl Kept {
             new.is_some() && new != old
         })
     }
+
+    /// Whether it shows that the service has the same one.
+    pub fn is_confirmed_by(&self, headers: &HeaderMap) -> bool {
+        !self.differs_from(headers) && [ETAG, LAST_MODIFIED].iter().any(|name| headers.contains_key(name))
+    }
 }
 
-/// A tag without its weakness, as If-None-Match compares it (RFC 9110, 8.8.3.2).
-pub fn opaque(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
+/// Whoever keeps a response without a date adds when it came (RFC 9110, 6.6.1).
+fn set_date(headers: &mut HeaderMap, received: SystemTime) {
+    if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(received)) {
+        headers.insert(DATE, date);
+    }
 }

@@ -1,10 +1,12 @@
 //! A shared cache by RFC 9111, with RFC 5861 (stale), 8246 (immutable), 9211 (Cache-Status) and 9213 (targeted).
 //!
-//! Knows nothing of how a service is asked. Files in reading order: `request` tells what the cache handles;
-//! `directives` reads Cache-Control; `policy` decides what may be kept and used; `vary` chooses between the
+//! Knows nothing of how a service is asked. Files in reading order: `origin` is where a client asked; `request`
+//! tells what the cache handles; `directives` reads Cache-Control; `policy` decides what may be kept and used; `vary` chooses between the
 //! responses of a URL; `kept` is one of them, `store` all; `answer` answers from one; `flight` lets one request ask
-//! for many, `growing` is a body that they share; `fetch` is what becomes of the service's answer; `status` tells it.
+//! for many, `growing` is a body that they share; `fetch` is what becomes of the service's answer, `fate` of what was
+//! kept before; `status` tells it.
 
+mod origin;
 mod request;
 mod directives;
 mod policy;
@@ -15,6 +17,7 @@ mod answer;
 mod flight;
 mod growing;
 mod fetch;
+mod fate;
 mod status;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -25,7 +28,7 @@ use http::header::{CONTENT_LOCATION, LOCATION};
 use http::{Method, Uri};
 use tokio::sync::Semaphore;
 
-use self::answer::{Source, answer};
+use self::answer::{Found, Source, answer};
 use self::directives::RequestDirectives;
 use self::fetch::Fetch;
 use self::flight::{Flight, Flights, Joining, Part, Stage};
@@ -33,15 +36,15 @@ use self::growing::Budget;
 use self::kept::{Asking, Kept, Scope};
 use self::policy::Verdict;
 use self::status::{CacheStatus, Forwarded};
-use self::store::{Key, Shelf, Store};
+use self::store::{Shelf, Store};
 use super::reply::Refusal;
-use super::routing::path;
 use crate::body::{self, Request, Response};
 use crate::config::{CacheLimits, CacheRules, RouteConfig};
 use crate::names::ServiceName;
 
 pub use self::fetch::Plan;
-pub use self::store::Purge;
+pub use self::origin::Origin;
+pub use self::store::{Key, Purge};
 
 /// Fetches at once for stale responses that have answered already.
 const BACKGROUND_MAX: usize = 64;
@@ -53,6 +56,10 @@ const FOLLOW_TRIES: u32 = 2;
 /// How long a follower waits for a body that may be too long to be kept.
 const WHOLE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How much more than the store all bodies may take that anybody holds: half is for those that come, and for those
+/// that are thrown away while a slow client still reads them.
+const BODIES_FACTOR: u64 = 2;
+
 /// The cache of the gateway.
 pub struct Cache {
     limits: CacheLimits,
@@ -63,7 +70,7 @@ pub struct Cache {
 }
 
 /// How a route uses the cache.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RouteCache {
     rules: CacheRules,
     /// Stands for the whole configuration of the route: what one has kept never answers for another, nor for
@@ -78,8 +85,8 @@ pub struct Asked<'a> {
     pub route: &'a Arc<RouteCache>,
     /// Who would answer.
     pub service: &'a ServiceName,
-    /// The scheme that the client used.
-    pub scheme: &'a str,
+    /// Where the client asked, if it said.
+    pub origin: Option<&'a Origin>,
     /// The path in normal form.
     pub path: &'a str,
     /// Whether the gateway knows who asks.
@@ -120,7 +127,7 @@ impl Cache {
             limits,
             store: Store::new(limits.size_bytes),
             flights: Arc::default(),
-            budget: Arc::new(Budget::new(limits.size_bytes)),
+            budget: Arc::new(Budget::new(limits.size_bytes.saturating_mul(BODIES_FACTOR))),
             background: Arc::new(Semaphore::new(BACKGROUND_MAX)),
         }
     }
@@ -136,7 +143,7 @@ impl Cache {
     ///
     /// When nothing is kept for a request that wants nothing else.
     pub async fn look_up(&self, asked: Asked<'_>, request: &mut Request) -> Result<Lookup, Refusal> {
-        let key = match request::key(request, asked.scheme, asked.path) {
+        let key = match request::key(&asked, request) {
             Ok(key) => key,
             Err(why) => return Ok(Lookup::Fetch(Plan::past(why))),
         };
@@ -152,8 +159,8 @@ impl Cache {
             let verdict = kept.as_ref().map(|kept| policy::judge(&kept.head.terms, &wishes, now));
             if let (Some(kept), Some(Verdict::Use | Verdict::UseAndFetch)) = (&kept, verdict) {
                 let status = CacheStatus::hit(&kept.head.terms, now);
-                let source = Source::Whole(kept.body.clone());
-                let response = answer(&kept.head, source, request.method(), request.headers(), now, status);
+                let found = Found::new(&kept.head, Source::Whole(kept.body.clone()), now);
+                let response = answer(found, request.method(), request.headers(), status);
                 if verdict == Some(Verdict::Use) {
                     return Ok(Lookup::Answer(response));
                 }
@@ -198,24 +205,17 @@ impl Cache {
 
     /// Throws away what a request with an unsafe method has made outdated (RFC 9111, 4.4): what is kept under its
     /// own URL and under those of this origin that the response names.
-    pub fn invalidate(&self, scheme: &str, host: &str, path: &str, query: Option<&str>, response: &Response) {
+    pub fn invalidate(&self, target: &Key, response: &Response) {
         if !response.status().is_success() && !response.status().is_redirection() {
             return;
         }
-        let target = Key::new(scheme, host, path, query);
         for name in [LOCATION, CONTENT_LOCATION] {
             let named = response.headers().get(name).and_then(|uri| uri.to_str().ok()?.parse::<Uri>().ok());
-            let key = named.and_then(|uri| {
-                let path = path::normal_form(uri.path()).ok()?;
-                let scheme = uri.scheme_str().unwrap_or(scheme);
-                let host = uri.authority().map_or(host, |authority| authority.as_str());
-                Some(Key::new(scheme, host, &path, uri.query()))
-            });
-            if let Some(key) = key.filter(|key| key.origin() == target.origin()) {
+            if let Some(key) = named.and_then(|uri| target.follow(&uri)) {
                 self.store.invalidate(&key);
             }
         }
-        self.store.invalidate(&target);
+        self.store.invalidate(target);
     }
 
     /// Throws away what an operator names; answers how many responses went.
@@ -230,6 +230,7 @@ impl Cache {
         };
         let joining = Joining {
             key: &fetch.key,
+            epoch: fetch.epoch,
             asking: fetch.asking(),
             known: &shelf.variants,
             may_lead: true,
@@ -255,9 +256,12 @@ fn joining<'j>(fetch: &'j Fetch, shelf: &'j Shelf, wishes: &RequestDirectives) -
     let has_conditions = request::has_any(&fetch.request, &request::CONDITIONS);
     // Responses to known callers are rarely for others: waiting pays only where one has been.
     let has_any = || shelf.variants.iter().any(|kept| kept.head.terms.is_for_all);
-    let is_shared = is_get && shelf.is_shared() && (!fetch.is_known || has_any());
+    // What is validated each time answers nobody but who asked.
+    let has_lifetime = fetch.kept.as_ref().is_none_or(|kept| kept.head.terms.has_lifetime());
+    let is_shared = is_get && has_lifetime && shelf.is_shared() && (!fetch.is_known || has_any());
     Joining {
         key: &fetch.key,
+        epoch: fetch.epoch,
         asking: fetch.asking(),
         known: &shelf.variants,
         may_lead: is_shared && !wishes.no_store && (fetch.is_validating() || !has_conditions),
@@ -267,27 +271,31 @@ fn joining<'j>(fetch: &'j Fetch, shelf: &'j Shelf, wishes: &RequestDirectives) -
 
 /// Waits for another request and answers from its response, when that may be used.
 async fn follow(flight: &Flight, fetch: &Fetch, wishes: &RequestDirectives, why: Forwarded) -> Followed {
-    let (head, source) = match flight.follow().await {
-        Stage::Coming(head, _) if !head.matches(fetch.asking()) => return Followed::Again,
-        Stage::Landed(kept) if !kept.head.matches(fetch.asking()) => return Followed::Again,
-        Stage::Coming(head, growing) => {
-            let body = tokio::time::timeout(WHOLE_TIME_MAX, growing.follow()).await;
-            let Ok(Some(body)) = body else {
-                return Followed::Alone;
-            };
-            (head, Source::Coming(body))
-        }
-        Stage::Landed(Kept { head, body }) => (head, Source::Whole(body)),
+    let stage = flight.follow().await;
+    let head = match &stage {
+        Stage::Coming(head, _) | Stage::Landed(Kept { head, .. }) => head.clone(),
         Stage::Abandoned => return Followed::Again,
         Stage::Alone | Stage::Asking => return Followed::Alone,
     };
-    let now = SystemTime::now();
-    if policy::judge(&head.terms, wishes, now) != Verdict::Use {
+    if !head.matches(fetch.asking()) {
+        return Followed::Again;
+    }
+    // The head tells already whether the body is worth waiting for.
+    if policy::judge(&head.terms, wishes, SystemTime::now()) != Verdict::Use {
         return Followed::Alone;
     }
+    let source = match stage {
+        Stage::Coming(_, growing) => match tokio::time::timeout(WHOLE_TIME_MAX, growing.follow()).await {
+            Ok(Some(body)) => Source::Coming(body),
+            _ => return Followed::Alone,
+        },
+        Stage::Landed(kept) => Source::Whole(kept.body),
+        _ => return Followed::Alone,
+    };
     let status =
         CacheStatus::Forwarded { why, status: None, is_stored: false, is_collapsed: true, detail: None };
-    Followed::Answered(answer(&head, source, &fetch.method, &fetch.request, now, status))
+    let found = Found::new(&head, source, SystemTime::now());
+    Followed::Answered(answer(found, &fetch.method, &fetch.request, status))
 }
 
 fn why_forwarded(verdict: Option<Verdict>, shelf: &Shelf) -> Forwarded {

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 
 use super::directives::{Private, RequestDirectives, ResponseDirectives, seconds};
 use crate::config::CacheRules;
+use crate::gateway::date;
 
 /// The part of the time since the last change for which a response is taken for fresh (RFC 9111, 4.2.2).
 const HEURISTIC_DIVISOR: u32 = 10;
@@ -36,7 +37,16 @@ const UNDERSTOOD: [u16; 3] = [302, 303, 307];
 const NEVER_KEPT: [u16; 11] = [206, 304, 407, 408, 412, 413, 416, 417, 421, 425, 431];
 
 /// Why a response is not kept whose client does not want it.
-pub const REQUEST_NO_STORE: &str = "request-no-store";
+const REQUEST_NO_STORE: &str = "request-no-store";
+
+/// The same for one without a time of its own to a client with a cookie, which may be why it is as it is.
+const PERSONAL: &str = "personal";
+
+/// The same for one to a caller who is known, unless it says that it is for all.
+const KNOWN_CALLER: &str = "authorization";
+
+/// The same for one that would have to share the memory with too many others.
+pub const NO_ROOM: &str = "no-room";
 
 /// A response and how it came about.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +121,7 @@ pub fn assess(exchange: &Exchange<'_>, rules: &CacheRules) -> Result<Terms, &'st
     let lifetime = match explicit {
         Some(lifetime) => lifetime,
         // A service that says nothing may not have thought of caches at all.
-        None if is_personal && !says.public => return Err("personal"),
+        None if is_personal && !says.public => return Err(PERSONAL),
         None => guessed_lifetime(exchange, &says, rules).ok_or("status")?,
     };
     let forbids_stale = says.no_cache || says.must_revalidate || says.proxy_revalidate;
@@ -135,7 +145,7 @@ pub fn assess(exchange: &Exchange<'_>, rules: &CacheRules) -> Result<Terms, &'st
         unkept,
     };
     let has_validator = [ETAG, LAST_MODIFIED].iter().any(|name| exchange.response.contains_key(name));
-    let is_useful = terms.lifetime > terms.initial_age && !terms.is_always_validated
+    let is_useful = terms.has_lifetime()
         || has_validator
         || !terms.stale_while_revalidate.is_zero()
         || !terms.stale_if_error.is_zero();
@@ -173,9 +183,17 @@ impl Terms {
         self.initial_age + now.duration_since(self.received).unwrap_or_default()
     }
 
-    /// Whether it may answer in place of an error now.
-    pub fn may_hide_error(&self, now: SystemTime) -> bool {
-        self.age(now).saturating_sub(self.lifetime) < self.stale_if_error
+    /// Whether it may answer in place of an error now: as the service allows, or as the client does where the service
+    /// does not forbid it (RFC 5861, 4).
+    pub fn may_hide_error(&self, request: &RequestDirectives, now: SystemTime) -> bool {
+        let staleness = self.age(now).saturating_sub(self.lifetime);
+        let is_wanted = self.may_be_stale && request.stale_if_error.is_some_and(|max| staleness < max);
+        is_wanted || staleness < self.stale_if_error
+    }
+
+    /// Whether there is a time in which it answers without the service being asked.
+    pub fn has_lifetime(&self) -> bool {
+        self.lifetime > self.initial_age && !self.is_always_validated
     }
 }
 
@@ -184,11 +202,20 @@ pub fn is_known(request: &HeaderMap, is_identified: bool) -> bool {
     is_identified || request.contains_key(AUTHORIZATION)
 }
 
-/// A date in any of the three forms of RFC 9110, 5.6.7; none when there is none, several, or another text.
-pub fn date(headers: &HeaderMap, name: HeaderName) -> Option<SystemTime> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    if values.next().is_some() { None } else { httpdate::parse_http_date(value).ok() }
+/// Whether the reason why an answer is not kept lies in the request or the moment: it says nothing about what others
+/// get.
+pub fn is_about_request(status: StatusCode, reason: &str) -> bool {
+    NEVER_KEPT.contains(&status.as_u16())
+        || [REQUEST_NO_STORE, PERSONAL, KNOWN_CALLER, NO_ROOM].contains(&reason)
+}
+
+/// The age on arrival (RFC 9111, 4.2.3).
+pub fn initial_age(exchange: &Exchange<'_>) -> Duration {
+    let apparent = exchange.received.duration_since(made(exchange)).unwrap_or_default();
+    let delay = exchange.received.duration_since(exchange.sent).unwrap_or_default();
+    let told = exchange.response.get(AGE).and_then(|age| age.to_str().ok());
+    let told = told.and_then(|age| seconds(age.split(',').next()?.trim())).unwrap_or_default();
+    apparent.max(told + delay)
 }
 
 /// Whether the response to one caller may answer another (RFC 9111, 3.5).
@@ -211,7 +238,7 @@ fn may_keep(exchange: &Exchange<'_>, says: &ResponseDirectives) -> Result<Vec<He
         return Err(REQUEST_NO_STORE);
     }
     if is_known(exchange.request, exchange.is_identified) && !is_for_all(says) {
-        return Err("authorization");
+        return Err(KNOWN_CALLER);
     }
     let content_type = exchange.response.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
     if content_type.to_ascii_lowercase().starts_with(b"text/event-stream") {
@@ -230,7 +257,7 @@ fn explicit_lifetime(exchange: &Exchange<'_>, says: &ResponseDirectives) -> Opti
         let is_asked = !says.is_targeted && exchange.response.contains_key(EXPIRES);
         is_asked.then(|| {
             // Anything but one date means "already expired" (RFC 9111, 5.3).
-            let expires = date(exchange.response, EXPIRES).unwrap_or(SystemTime::UNIX_EPOCH);
+            let expires = date::field(exchange.response, EXPIRES).unwrap_or(SystemTime::UNIX_EPOCH);
             expires.duration_since(made(exchange)).unwrap_or_default()
         })
     };
@@ -247,7 +274,7 @@ fn guessed_lifetime(
     if !says.public && !HEURISTIC.contains(&status) {
         return None;
     }
-    let unchanged = date(exchange.response, LAST_MODIFIED)
+    let unchanged = date::field(exchange.response, LAST_MODIFIED)
         .and_then(|modified| made(exchange).duration_since(modified).ok());
     let default = if DEFAULT_TIME.contains(&status) { rules.default_time } else { Duration::ZERO };
     Some(unchanged.map_or(default, |unchanged| (unchanged / HEURISTIC_DIVISOR).min(HEURISTIC_MAX)))
@@ -255,16 +282,7 @@ fn guessed_lifetime(
 
 /// When the service made it.
 fn made(exchange: &Exchange<'_>) -> SystemTime {
-    date(exchange.response, DATE).unwrap_or(exchange.received)
-}
-
-/// The age on arrival (RFC 9111, 4.2.3).
-fn initial_age(exchange: &Exchange<'_>) -> Duration {
-    let apparent = exchange.received.duration_since(made(exchange)).unwrap_or_default();
-    let delay = exchange.received.duration_since(exchange.sent).unwrap_or_default();
-    let told = exchange.response.get(AGE).and_then(|age| age.to_str().ok());
-    let told = told.and_then(|age| seconds(age.split(',').next()?.trim())).unwrap_or_default();
-    apparent.max(told + delay)
+    date::field(exchange.response, DATE).unwrap_or(exchange.received)
 }
 
 #[cfg(test)]

@@ -142,5 +142,5 @@ fn check_used(terms: &Terms, later: &HeaderMap, now: SystemTime) {
     if verdict == Verdict::UseAndFetch {
         assert!(is_stale && !terms.stale_while_revalidate.is_zero(), "{terms:?} {later:?}");
     }
-    _ = terms.may_hide_error(now);
+    _ = terms.may_hide_error(&RequestDirectives::of(later), now);
 }

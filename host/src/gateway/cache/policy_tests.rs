@@ -51,6 +51,8 @@ fn freshness_comes_from_the_strongest_word() {
     check("expires: Tue, 14 Nov 2023 22:18:20 GMT", Ok(300));
     check("expires: Tuesday, 14-Nov-23 22:18:20 GMT", Ok(300));
     check("expires: Tue Nov 14 22:18:20 2023", Ok(300));
+    check("expires: TUE, 14 nov 2023 22:18:20 gmt", Ok(300));
+    check("expires: Fri Nov 14 22:18:20 2023", Ok(300));
     check("expires: 0\netag: \"a\"", Ok(0));
     check("expires: 0", Err("no-freshness"));
     check(
@@ -216,16 +218,25 @@ fn a_kept_response_is_used_as_service_and_client_allow() {
 
 #[test]
 fn errors_are_hidden_only_while_the_service_allows_it() {
-    let check = |response: &str, age: u64, expected: bool| {
+    let check_for = |request: &str, response: &str, age: u64, expected: bool| {
         let response = format!("etag: \"a\"\ncache-control: {response}");
         let terms = assessed(200, "", &response, &CacheRules::default()).unwrap();
-        assert_eq!(terms.may_hide_error(at(age)), expected, "{response} at {age} s");
+        let wishes = RequestDirectives::of(&headers(request));
+        assert_eq!(terms.may_hide_error(&wishes, at(age)), expected, "{request} {response} at {age} s");
     };
+    let check = |response: &str, age: u64, expected: bool| check_for("", response, age, expected);
     check("max-age=60, stale-if-error=10", 69, true);
     check("max-age=60, stale-if-error=10", 70, false);
     check("max-age=60", 60, false);
     check("max-age=60, stale-if-error=10, must-revalidate", 61, false);
     check("no-cache, stale-if-error=10", 0, false);
+    let wish = "cache-control: stale-if-error=10";
+    check_for(wish, "max-age=60", 69, true);
+    check_for(wish, "max-age=60", 70, false);
+    check_for(wish, "max-age=60, stale-if-error=20", 75, true);
+    for forbidding in ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=60"] {
+        check_for(wish, &format!("max-age=60, {forbidding}"), 61, false);
+    }
 }
 
 #[test]

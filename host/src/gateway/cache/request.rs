@@ -1,12 +1,12 @@
 //! Which requests the cache handles at all, and under which key.
 
 use http::header::{
-    CONNECTION, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE,
-    UPGRADE,
+    CONNECTION, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE, UPGRADE,
 };
 use http::{HeaderMap, HeaderName, Method};
 use http_body::Body as _;
 
+use super::Asked;
 use super::status::Forwarded;
 use super::store::Key;
 use crate::body::Request;
@@ -30,22 +30,22 @@ const DECIDED_BY_SERVICE: [HeaderName; 3] = [IF_MATCH, IF_UNMODIFIED_SINCE, UPGR
 /// Fields by which a client asks for a part of a response, or for none if it has it.
 pub const CONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
 
-/// The key of a request for the normal path `path`, or why the cache has no part in it.
-pub fn key(request: &Request, scheme: &str, path: &str) -> Result<Key, Forwarded> {
+/// The key of a request, or why the cache has no part in it.
+pub fn key(asked: &Asked<'_>, request: &Request) -> Result<Key, Forwarded> {
     if *request.method() != Method::GET && *request.method() != Method::HEAD {
         return Err(Forwarded::Method);
     }
     let headers = request.headers();
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).ok_or(Forwarded::Bypass)?;
+    let origin = asked.origin.ok_or(Forwarded::Bypass)?;
     // The service sees the path as it was sent, and may read another spelling as something else: whoever sends
     // one must not choose what those get who send the normal one.
-    let is_normal = request.uri().path() == path;
+    let is_normal = request.uri().path() == asked.path;
     let is_plain = request.body().is_end_stream()
         && !has_any(headers, &DECIDED_BY_SERVICE)
         && !has_any(headers, &OVERRIDES)
         && has_plain_connection(headers);
     if is_normal && is_plain {
-        Ok(Key::new(scheme, host, path, request.uri().query()))
+        Ok(Key::new(origin.clone(), asked.path, request.uri().query()))
     } else {
         Err(Forwarded::Bypass)
     }
@@ -69,13 +69,19 @@ fn has_plain_connection(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
     use crate::body;
+    use crate::gateway::cache::RouteCache;
+    use crate::gateway::cache::origin::Origin;
 
     fn check(method: &str, target: &str, path: &str, fields: &[(&str, &str)]) -> Result<Key, Forwarded> {
         let mut request = http::Request::builder().method(method).uri(target);
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        key(&request.body(body::empty()).unwrap(), "http", path)
+        let request = request.body(body::empty()).unwrap();
+        let origin = Origin::new("http", request.headers(), None, None);
+        let (route, service) = (RouteCache::default().into(), "shop".parse().unwrap());
+        let (origin, is_identified) = (origin.as_ref(), false);
+        key(&Asked { route: &route, service: &service, origin, path, is_identified }, &request)
     }
 
     #[test]

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use http::Uri;
 use moka::ops::compute::Op;
 use moka::sync::Cache;
 
 use super::kept::{Asking, Kept};
+use super::origin::Origin;
+use crate::gateway::routing::path;
 
 /// Responses under one URL. A service that varies by a cookie would fill the store under one URL otherwise.
 const VARIANTS_MAX: usize = 16;
@@ -22,6 +25,10 @@ const SHELF_PART: u64 = 4;
 /// What each URL costs beside its responses.
 const OVERHEAD_BYTES: usize = 256;
 
+/// How often the table is tidied until it has let go of what was thrown away: first it takes that out, then two
+/// generations of readers must have passed before it drops it.
+const SETTLE_ROUNDS: usize = 4;
+
 /// Counters of changes, each for many URLs: a change of another URL prevents storing now and then, never
 /// the other way round.
 const EPOCHS: usize = 256;
@@ -32,7 +39,7 @@ pub struct Key(Arc<Url>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Url {
-    origin: String,
+    origin: Origin,
     path: String,
     query: Option<String>,
 }
@@ -64,19 +71,20 @@ pub struct Purge {
 }
 
 impl Key {
-    /// The key of a URL: scheme, host with port as sent, normal path, and query as sent.
-    pub fn new(scheme: &str, host: &str, path: &str, query: Option<&str>) -> Self {
-        let origin = format!("{scheme}://{}", host.to_ascii_lowercase());
+    /// The key of a URL: its origin, normal path, and query as sent.
+    pub fn new(origin: Origin, path: &str, query: Option<&str>) -> Self {
         Self(Arc::new(Url { origin, path: path.to_owned(), query: query.map(str::to_owned) }))
     }
 
-    /// Scheme and host.
-    pub fn origin(&self) -> &str {
-        &self.0.origin
+    /// The key of what a reference in a response leads to; none when that is no part of this origin.
+    pub fn follow(&self, reference: &Uri) -> Option<Self> {
+        let path = path::normal_form(reference.path()).ok()?;
+        let is_here = self.0.origin.is_of(reference);
+        is_here.then(|| Self::new(self.0.origin.clone(), &path, reference.query()))
     }
 
     fn bytes(&self) -> usize {
-        self.0.origin.len() + self.0.path.len() + self.0.query.as_ref().map_or(0, String::len)
+        self.0.origin.bytes() + self.0.path.len() + self.0.query.as_ref().map_or(0, String::len)
     }
 
     fn epoch(&self) -> usize {
@@ -141,6 +149,11 @@ impl Store {
             }
             true
         });
+    }
+
+    /// Lets go of what is thrown away already, which else waits for a quiet moment.
+    pub fn settle(&self) {
+        (0..SETTLE_ROUNDS).for_each(|_| self.shelves.run_pending_tasks());
     }
 
     /// Throws one response away.

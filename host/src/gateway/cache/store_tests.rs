@@ -36,7 +36,8 @@ fn kept(tenant: &str, body: &'static str, fields: &[(&'static str, &str)]) -> Ke
 }
 
 fn key(target: &str) -> Key {
-    Key::new("http", "shop.example", target, None)
+    let host = headers(&[("host", "shop.example")]);
+    Key::new(Origin::new("http", &host, None, None).unwrap(), target, None)
 }
 
 fn find(store: &Store, key: &Key, tenant: &str, route: u64) -> Option<Bytes> {
@@ -146,7 +147,7 @@ fn a_304_renews_the_fields_but_not_those_of_the_body() {
     ]);
     assert!(old.is_meant_by(&news) && !old.is_meant_by(&headers(&[("etag", "\"2\"")])));
     let request = headers(&[("x-tenant", "a")]);
-    let fresh = old.freshened(&exchange(&request, &news), &scope(1), &CacheRules::default()).unwrap();
+    let fresh = renewed(&old, &request, &news).unwrap();
     let fields = &fresh.head.headers;
     assert_eq!(fields["cache-control"], "max-age=90");
     assert_eq!(
@@ -156,5 +157,24 @@ fn a_304_renews_the_fields_but_not_those_of_the_body() {
     assert_eq!(fields.get_all("x-new").iter().count(), 2);
     assert!(fresh.head.replaces(&old.head));
     let stopped = headers(&[("cache-control", "no-store")]);
-    assert!(old.freshened(&exchange(&request, &stopped), &scope(1), &CacheRules::default()).is_err());
+    assert_eq!(renewed(&old, &request, &stopped).unwrap_err(), "no-store");
+}
+
+#[test]
+fn a_304_without_a_date_is_as_young_as_it_came() {
+    let old = kept("a", "body", &[("etag", "\"1\""), ("date", "Tue, 14 Nov 2000 22:13:20 GMT")]);
+    assert!(old.head.terms.initial_age > old.head.terms.lifetime);
+    let request = headers(&[("x-tenant", "a")]);
+    let fresh = renewed(&old, &request, &headers(&[("etag", "\"1\"")])).unwrap();
+    assert_eq!(fresh.head.terms.initial_age.as_secs(), 0);
+    assert_eq!(fresh.head.headers.get_all("date").iter().count(), 1);
+    let dated = headers(&[("date", "Tue, 14 Nov 2000 22:14:20 GMT")]);
+    assert_eq!(renewed(&old, &request, &dated).unwrap().head.headers["date"], dated["date"]);
+}
+
+fn renewed(old: &Kept, request: &HeaderMap, news: &HeaderMap) -> Result<Kept, &'static str> {
+    let exchange = exchange(request, news);
+    let fields = old.with_news(news, exchange.received);
+    let exchange = Exchange { response: &fields, ..exchange };
+    old.renewed(&exchange, &scope(1), &CacheRules::default())
 }

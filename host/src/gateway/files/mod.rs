@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 
 use self::place::{OpenFile, Place};
 use super::coding::{Accepted, Coding};
+use super::policies::vary;
 use super::reply::{self, Refusal};
 use crate::body::{self, Request, Response};
 use crate::config::FilesConfig;
@@ -74,8 +75,10 @@ impl Files {
         if let Some(page) = self.rules.fallback.as_deref().filter(|_| is_navigation)
             && let Some(file) = self.page(page, &head).await?
         {
-            let cache_control = self.rules.cache_control.clone();
-            return send::file(file, cache_control, head).await;
+            let mut response = send::file(file, self.rules.cache_control.clone(), head).await?;
+            // To others there is nothing here.
+            vary::add(response.headers_mut(), header::ACCEPT);
+            return Ok(response);
         }
         if let Some(page) = self.rules.error_page.as_deref().filter(|_| accepts_pages(&head))
             && let Some(file) = self.page(page, &head).await?

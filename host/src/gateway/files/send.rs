@@ -1,18 +1,18 @@
-//! Sends an open file: its type, validators, conditional requests and ranges (RFC 9110, 13 and 14).
+//! Sends an open file, or the part of it that is asked for, with its type and validators.
 //!
 //! `tower-http` does the most of it, over a back end that knows only the file that was opened.
 
 use std::fs::Metadata;
 use std::future::{Ready, ready};
 use std::io::{self, SeekFrom};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::ServeDir;
@@ -21,6 +21,7 @@ use tower_http::services::fs::{Backend, File};
 use super::place::OpenFile;
 use crate::body::{self, BodyError, Request, Response};
 use crate::gateway::coding::Coding;
+use crate::gateway::part::{self, Part};
 use crate::gateway::reply::Refusal;
 
 /// What is read of a file at once. It is held twice for each response that its client does not take: by 1,000 streams
@@ -31,23 +32,20 @@ const CHUNK_BYTES: usize = 16 * 1024;
 const TEXT_PREFIXES: [&str; 5] =
     ["text/", "application/javascript", "application/json", "application/xml", "application/manifest+json"];
 
-/// A file that was changed within the same second may change once more under the same date (RFC 9110, 8.8.2.2).
-const DATE_RESOLUTION: Duration = Duration::from_secs(1);
-
-/// Answers with the file, or that the caller's copy is good.
+/// Answers with the file, with a part of it, or that the caller's copy is good.
 pub async fn file(file: OpenFile, cache_control: HeaderValue, head: Parts) -> Result<Response, Refusal> {
     let single = Single::of(file);
-    let mut headers = head.headers;
-    if headers.contains_key(header::RANGE) && !wants_range(&single, &head.method, &headers).await? {
-        headers.remove(header::RANGE);
-    }
-    let mut response = call(&single, head.method, headers).await?;
-    set_headers(&single, response.headers_mut(), cache_control);
-    if matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT)
-        && let Some(coding) = single.coding
-    {
-        response.headers_mut().insert(header::CONTENT_ENCODING, coding.name());
-    }
+    let part = asked(&single, &head).await?;
+    let mut response = match &part {
+        Part::All => call(&single, head.method, None).await?,
+        Part::Range(range) => call(&single, head.method, Some(range)).await?,
+        _ => call(&single, Method::HEAD, None).await?.map(|_| body::empty()),
+    };
+    *response.status_mut() = part.status();
+    let headers = response.headers_mut();
+    set_headers(&single, headers, cache_control);
+    part.narrow(headers, single.metadata.len());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     Ok(response)
 }
 
@@ -59,52 +57,36 @@ pub async fn whole(
     method: Method,
 ) -> Result<Response, Refusal> {
     let single = Single::of(file);
-    let mut response = call(&single, method, HeaderMap::new()).await?;
+    let mut response = call(&single, method, None).await?;
     let headers = response.headers_mut();
     for name in [header::ETAG, header::LAST_MODIFIED, header::ACCEPT_RANGES] {
         headers.remove(name);
     }
     set_headers(&single, headers, cache_control);
-    if let Some(coding) = single.coding {
-        headers.insert(header::CONTENT_ENCODING, coding.name());
-    }
     *response.status_mut() = status;
     Ok(response)
 }
 
-/// Whether a Range field counts: with GET, in bytes (RFC 9110, 14.2), and of the file that the caller has a part of.
-async fn wants_range(single: &Single, method: &Method, headers: &HeaderMap) -> Result<bool, Refusal> {
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok()).unwrap_or_default();
-    let is_bytes = range.get(..6).is_some_and(|unit| unit.eq_ignore_ascii_case("bytes="));
-    if method != Method::GET || !is_bytes || is_all(range, single.metadata.len()) {
-        return Ok(false);
+/// What the caller asks of the file.
+async fn asked(single: &Single, head: &Parts) -> Result<Part, Refusal> {
+    if !part::is_asked(&head.headers) {
+        return Ok(Part::All);
     }
-    let Some(condition) = headers.get(header::IF_RANGE) else {
-        return Ok(true);
-    };
-    let current = call(single, Method::HEAD, HeaderMap::new()).await?;
-    let is = |name: HeaderName| current.headers().get(name) == Some(condition);
-    // Both comparisons are strong: of the same bytes, not of the same meaning.
-    Ok(is(header::ETAG) || (is(header::LAST_MODIFIED) && single.is_settled()))
+    let whole = call(single, Method::HEAD, None).await?;
+    Ok(Part::asked(whole.headers(), Some(single.metadata.len()), &head.method, &head.headers))
 }
 
-/// Whether the end of a file is asked for that is longer than the file: that is the whole (RFC 9110, 14.1.2).
-fn is_all(range: &str, bytes: u64) -> bool {
-    let suffix = range.split_once("=-").and_then(|(_, suffix)| suffix.trim().parse::<u64>().ok());
-    suffix.is_some_and(|suffix| suffix > bytes)
-}
-
-async fn call(single: &Single, method: Method, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn call(single: &Single, method: Method, range: Option<&Range<u64>>) -> Result<Response, Refusal> {
     let mut request = Request::new(body::empty());
     *request.method_mut() = method;
     *request.uri_mut() = single.name();
-    *request.headers_mut() = headers;
+    let range = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
+    let range = range.and_then(|range| HeaderValue::try_from(range).ok());
+    request.headers_mut().extend(range.map(|range| (header::RANGE, range)));
     let mut service = ServeDir::with_backend("", single.clone())
         .with_buf_chunk_size(CHUNK_BYTES)
         .append_index_html_on_directories(false)
-        .redirect_to_trailing_slash(false)
-        // Several ranges may be answered by the whole (RFC 9110, 14.2): parts of parts are a way to make a server sweat.
-        .ignore_multi_range_requests(true);
+        .redirect_to_trailing_slash(false);
     match service.try_call(request).await {
         Ok(response) if response.status() == StatusCode::NOT_FOUND => Err(Refusal::NoFile),
         Ok(response) => {
@@ -127,6 +109,9 @@ fn set_headers(single: &Single, headers: &mut HeaderMap, cache_control: HeaderVa
     }
     if single.has_codings {
         headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
+    }
+    if let Some(coding) = single.coding {
+        headers.insert(header::CONTENT_ENCODING, coding.name());
     }
     headers.insert(header::CACHE_CONTROL, cache_control);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -159,11 +144,6 @@ impl Single {
         let is_plain = extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+".contains(&byte));
         let name = if is_plain { format!("/file.{extension}") } else { "/file".to_owned() };
         name.parse().unwrap_or_else(|_| Uri::from_static("/file"))
-    }
-
-    fn is_settled(&self) -> bool {
-        let age = self.metadata.modified().map(|modified| SystemTime::now().duration_since(modified));
-        matches!(age, Ok(Ok(age)) if age > DATE_RESOLUTION)
     }
 }
 

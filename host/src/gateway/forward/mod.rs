@@ -21,18 +21,22 @@ use super::routing::{Action, Route};
 use crate::balance::{self, Balancer, Call, CallError};
 use crate::body::{Request, Response};
 use crate::config::{HeaderRules, Transform};
-use crate::names::{ServiceName, VersionNumber};
+use crate::names::{ServiceName, VersionNumber, begins_with, is_of_host};
 use crate::telemetry::trace::TRACEPARENT;
 
 /// The longest time to a response head where a route sets none. Services have their own, much shorter
 /// one; this only bounds what waits where that is not enforced.
 const TIME_MAX: Duration = Duration::from_secs(60 * 60);
 
+/// What a proxy tells a client about its credentials (RFC 9110, 11.7.3), and nobody else (RFC 9111, 3.1).
+const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
+
 /// What belongs to one connection and is never passed on (RFC 9110, 7.6.1), and the expectation, which
 /// the gateway has met itself. `te` is looked at separately.
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
+    PROXY_AUTHENTICATION_INFO,
     header::PROXY_AUTHORIZATION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
@@ -76,9 +80,6 @@ const VIA: [HeaderValue; 3] = [
 
 /// The host of a request of HTTP/1.0 that names none (RFC 9112, 3.3): services expect one.
 const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
-
-/// The namespace of what the host vouches for.
-const HOST_HEADERS: &str = "hostel-";
 
 /// What a service answered.
 pub struct Answer {
@@ -221,15 +222,10 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Takes out what a client claims in the name of the host or of a proxy, once the words of trusted proxies were
-/// read: nothing behind may believe it, not even the choice of the route. `_` counts as `-`, since many
-/// frameworks read both as the same name.
+/// read: nothing behind may believe it, not even the choice of the route.
 pub fn strip_claims(headers: &mut HeaderMap) {
     let claims = |name: &&HeaderName| {
-        let starts_with = |prefix: &str| {
-            let bytes = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
-            name.as_str().len() >= prefix.len() && bytes.zip(prefix.bytes()).all(|(one, other)| one == other)
-        };
-        starts_with(HOST_HEADERS) || PROXY_HEADERS.into_iter().any(starts_with)
+        is_of_host(name) || PROXY_HEADERS.into_iter().any(|prefix| begins_with(name, prefix))
     };
     let names: Vec<HeaderName> = headers.keys().filter(claims).cloned().collect();
     for name in names {
@@ -335,14 +331,16 @@ mod tests {
             ("x-secret", "1"),
             ("x-other", "1"),
             ("keep-alive", "timeout=5"),
+            ("proxy-authentication-info", "nextnonce=1"),
             ("te", "trailers"),
             ("upgrade", "h2c"),
             ("expect", "100-continue"),
             ("host", "a"),
             ("x-kept", "1"),
         ]);
-        for name in ["connection", "x-secret", "x-other", "keep-alive", "upgrade", "expect"] {
-            assert!(!headers.contains_key(name), "{name}");
+        let connection = ["connection", "keep-alive", "upgrade", "expect", "proxy-authentication-info"];
+        for name in connection.iter().chain(&["x-secret", "x-other"]) {
+            assert!(!headers.contains_key(*name), "{name}");
         }
         assert_eq!(headers["te"], "trailers");
         assert_eq!(headers["host"], "a");

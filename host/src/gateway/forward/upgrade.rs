@@ -18,7 +18,7 @@ use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::balance::stream::Upgraded;
 use crate::body::{Request, Response};
@@ -80,9 +80,11 @@ impl Asked {
     pub fn tunnel(self, upgraded: Upgraded) -> Tunnel {
         async move {
             let Upgraded { connection, idle, held } = upgraded;
-            match futures::future::try_join(self.client, connection).await {
-                Ok((client, service)) => join(TokioIo::new(client), TokioIo::new(service), idle).await,
-                Err(error) => tracing::debug!(%error, "a connection did not switch protocols"),
+            let switched = futures::future::try_join(self.client, connection);
+            match timeout(idle, switched).await {
+                Ok(Ok((client, service))) => join(TokioIo::new(client), TokioIo::new(service), idle).await,
+                Ok(Err(error)) => tracing::debug!(%error, "a connection did not switch protocols"),
+                Err(_) => tracing::debug!(?idle, "a connection did not switch protocols in time"),
             }
             drop(held);
         }
@@ -178,8 +180,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+    use crate::balance::address::Address;
+    use crate::balance::queue::Queue;
+    use crate::balance::stream::Held;
     use crate::body::{empty, full};
+    use crate::config;
 
     fn asks(fields: &[(&str, &str)], version: Version, body: crate::body::Body) -> bool {
         let mut request = http::Request::builder().uri("/").version(version);
@@ -203,6 +211,42 @@ mod tests {
         }
         let two = [("connection", "upgrade"), ("upgrade", "websocket"), ("upgrade", "h2c")];
         assert!(!asks(&two, http1, empty()));
+    }
+
+    /// A switch that a connection may still make, as long as the second is kept.
+    async fn promised() -> (OnUpgrade, impl Sized) {
+        let (mut client, server) = tokio::io::duplex(1024);
+        let (promise, mut promises) = tokio::sync::mpsc::channel(1);
+        let service = hyper::service::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+            promise.try_send(hyper::upgrade::on(&mut request)).unwrap();
+            std::future::pending::<io::Result<Response>>()
+        });
+        let server =
+            hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service);
+        let mut server = Box::pin(server.with_upgrades());
+        let head = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+        client.write_all(head).await.unwrap();
+        tokio::select! {
+            _ = server.as_mut() => panic!("it waits for its service"),
+            promise = promises.recv() => (promise.unwrap(), (client, server)),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_switch_that_does_not_come_gives_its_place_back() {
+        for (idle, is_kept) in [(Duration::from_millis(10), true), (Duration::from_secs(3600), false)] {
+            let queue = Queue::new(1, 1);
+            let place = queue.enter(Instant::now()).await.unwrap();
+            let uri = http::Uri::from_static("http://127.0.0.1:1");
+            let address = Address::new(&config::Address { uri, weight: 1 }, 1);
+            let ((client, _client), (connection, service)) = (promised().await, promised().await);
+            let held = Held::new(place, address.begin());
+            let asked = Asked { protocol: HeaderValue::from_static("websocket"), client };
+            let tunnel = asked.tunnel(Upgraded { connection, idle, held });
+            let _kept = Some(service).filter(|_| is_kept);
+            tokio::time::timeout(Duration::from_secs(20), tunnel).await.unwrap();
+            assert!(queue.enter(Instant::now()).await.is_some(), "kept: {is_kept}");
+        }
     }
 
     #[tokio::test]

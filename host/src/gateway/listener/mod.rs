@@ -184,20 +184,33 @@ impl Arrival {
         }
     }
 
-    /// Answers requests until one of the two sides closes.
+    /// Answers requests until one of the two sides closes, and goes on as a tunnel where the protocol was switched.
     async fn converse<S>(&self, stream: S, peer: Peer)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Activity::new();
+        let ended_well = self.speak_http(stream, peer, &activity).await;
+        // HTTP is over and its connection gone: kept, it would let the tunnel wait for a switch that cannot come any
+        // more. In this task, so that the tunnel counts as a connection and a drain waits for it.
+        if let Some(tunnel) = activity.take_tunnel().filter(|_| ended_well) {
+            tunnel.await;
+        }
+    }
+
+    /// Answers requests until one of the two sides closes; tells whether all that was begun has ended.
+    async fn speak_http<S>(&self, stream: S, peer: Peer, activity: &Arc<Activity>) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let timeouts = self.entry.timeouts;
         let peer = Arc::new(peer);
-        let activity = Activity::new();
         let stream = Connection::new(stream, activity.clone(), timeouts.write);
         let heads = RefusedHeads::new(peer.address, &self.shared.access_log, &self.shared.metrics);
         let io = TokioIo::new(StrictStream::new(stream, activity.clone(), heads));
         let service = service_fn(|request: Request<Incoming>| {
             let shared = self.shared.clone();
-            let busy = Busy::begin(&activity, &shared.in_flight, request.version());
+            let busy = Busy::begin(activity, &shared.in_flight, request.version());
             let (peer, role) = (peer.clone(), self.role);
             async move {
                 let busy = busy.in_its_task();
@@ -221,7 +234,7 @@ impl Arrival {
             let deadline = closing_at.filter(|_| !busy).or_else(|| activity.deadline(&timeouts));
             if deadline.is_some_and(|deadline| deadline <= now) {
                 if closing_at.is_some() || activity.owes_head() {
-                    return;
+                    return false;
                 }
                 connection.as_mut().graceful_shutdown();
                 closing_at = Some(now + CLOSE_TIME_MAX);
@@ -230,14 +243,10 @@ impl Arrival {
             tokio::select! {
                 biased;
                 result = connection.as_mut() => {
-                    if let Err(error) = result {
+                    if let Err(error) = &result {
                         tracing::debug!(client = %peer.address, error, "a connection ended early");
                     }
-                    // In this task, so that it counts as a connection and a drain waits for it.
-                    if let Some(tunnel) = activity.take_tunnel() {
-                        tunnel.await;
-                    }
-                    return;
+                    return result.is_ok();
                 }
                 () = self.shutdown.cancelled(), if !draining => {
                     draining = true;

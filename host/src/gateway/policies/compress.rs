@@ -8,6 +8,7 @@ use super::compressed_body::CompressedBody;
 use super::vary;
 use crate::body::Response;
 use crate::gateway::coding::{Accepted, Choice};
+use crate::gateway::part;
 
 /// A shorter response fits into one packet with its head: compressing it gains nothing.
 const LENGTH_MIN: u64 = 1024;
@@ -26,18 +27,32 @@ const TYPES: [&str; 6] = [
 const DIGESTS: [HeaderName; 2] =
     [HeaderName::from_static("content-digest"), HeaderName::from_static("repr-digest")];
 
-/// The coding for the response to this request; none when its client takes none or forbids it.
-pub fn negotiate(headers: &HeaderMap) -> Option<Choice> {
-    if forbids_transforming(headers) { None } else { Accepted::of(headers).choice() }
+/// What is known of a request when its response comes.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Negotiated {
+    /// The coding; none when its client takes none or forbids it.
+    choice: Option<Choice>,
+    /// Whether the client has a copy under a weak tag, as compressed responses have.
+    has_weak: bool,
+}
+
+/// What this request lets be done to its response.
+pub fn negotiate(headers: &HeaderMap) -> Negotiated {
+    if forbids_transforming(headers) {
+        return Negotiated::default();
+    }
+    let has_weak = part::any_tag(headers, header::IF_NONE_MATCH, |tag| tag.starts_with(b"W/"));
+    Negotiated { choice: Accepted::of(headers).choice(), has_weak }
 }
 
 /// Compresses a response where that is allowed and gains something.
-pub fn compress(response: Response, choice: Option<Choice>) -> Response {
+pub fn compress(response: Response, negotiated: Negotiated) -> Response {
+    let choice = negotiated.choice;
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::NOT_MODIFIED {
-        // It speaks of what a 200 would have been, whose type it does not tell.
+        // It speaks of what a 200 would have been, whose type it does not tell: its client has that one.
         vary::add(&mut head.headers, header::ACCEPT_ENCODING);
-        if choice.is_some() {
+        if choice.is_some() && negotiated.has_weak {
             weaken(&mut head.headers);
         }
         return Response::from_parts(head, body);
@@ -122,7 +137,11 @@ mod tests {
         response.body(body::full(vec![b'x'; length])).unwrap()
     }
 
-    const GZIP: Option<Choice> = Some(Choice { coding: Coding::Gzip, insists: false });
+    const GZIP: Negotiated = taking(Coding::Gzip, false);
+
+    const fn taking(coding: Coding, insists: bool) -> Negotiated {
+        Negotiated { choice: Some(Choice { coding, insists }), has_weak: false }
+    }
 
     const HTML: (&str, &str) = ("content-type", "text/html; charset=utf-8");
 
@@ -140,8 +159,7 @@ mod tests {
             ("accept-ranges", "bytes"),
             ("vary", "Origin"),
         ];
-        let response =
-            compress(response(200, &fields, 5000), Some(Choice { coding: Coding::Brotli, insists: false }));
+        let response = compress(response(200, &fields, 5000), taking(Coding::Brotli, false));
         let headers = response.headers();
         assert_eq!(
             (&headers["content-encoding"], &headers["etag"]),
@@ -206,28 +224,41 @@ mod tests {
         assert!(!is_compressed(response(200, &[HTML], 1023)));
         assert!(is_compressed(response(200, &[HTML], 1024)));
         assert!(is_compressed(response(404, &[HTML], 5000)));
-        let insisting = Some(Choice { coding: Coding::Gzip, insists: true });
+        let insisting = taking(Coding::Gzip, true);
         let image = compress(response(200, &[("content-type", "image/png")], 10), insisting);
         assert_eq!(image.headers()["content-encoding"], "gzip", "its client does not take it plain");
     }
 
     #[test]
     fn who_gets_it_plain_is_told_that_others_do_not() {
-        let plain = compress(response(200, &[HTML, ("etag", "\"7\"")], 5000), None);
+        let plain = compress(response(200, &[HTML, ("etag", "\"7\"")], 5000), Negotiated::default());
         assert_eq!(
             (&plain.headers()["vary"], &plain.headers()["etag"]),
             (&"accept-encoding".parse().unwrap(), &"\"7\"".parse().unwrap())
         );
         assert!(!plain.headers().contains_key("content-encoding"));
-        let unchanged = compress(response(304, &[("etag", "\"7\"")], 0), GZIP);
-        assert_eq!(unchanged.headers()["etag"], "W/\"7\"");
         let head = compress(response(200, &[HTML, ("content-length", "5000")], 0), GZIP);
         assert_eq!(head.headers()["content-encoding"], "gzip");
         assert!(head.body().is_end_stream());
         let mut asked = HeaderMap::new();
         asked.insert("accept-encoding", HeaderValue::from_static("gzip"));
-        assert_eq!(negotiate(&asked), GZIP);
+        assert_eq!(negotiate(&asked).choice, GZIP.choice);
         asked.insert("cache-control", HeaderValue::from_static("no-transform"));
-        assert_eq!(negotiate(&asked), None);
+        assert_eq!(negotiate(&asked).choice, None);
+    }
+
+    #[test]
+    fn a_304_has_the_tag_of_the_copy_that_its_client_has() {
+        let check = |copy: &str, expected: &str| {
+            let mut asked = HeaderMap::new();
+            asked.insert("accept-encoding", HeaderValue::from_static("gzip"));
+            asked.insert("if-none-match", copy.parse().unwrap());
+            let unchanged = compress(response(304, &[("etag", "\"7\"")], 0), negotiate(&asked));
+            assert_eq!(unchanged.headers()["etag"], expected, "{copy}");
+        };
+        check("\"7\"", "\"7\"");
+        check("W/\"7\"", "W/\"7\"");
+        check("\"6\", W/\"7\"", "W/\"7\"");
+        check("\"W/7\", \"7\"", "\"7\"");
     }
 }

@@ -4,6 +4,7 @@
 //! the same whatever the client sent, and no identity lies in memory.
 
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,15 +20,15 @@ use tokio::time::Instant;
 
 use crate::config::RateLimit;
 
-/// Keys of one limit at most: a few megabytes. Beyond them new keys share one bucket, so that a flood of
-/// keys costs its senders their requests, and nobody else anything.
+/// Keys of one limit at most: a few megabytes. Beyond them new keys share buckets.
 const KEYS_MAX: usize = 100_000;
+
+/// The buckets that new keys of one kind share when there is no room for more. Chance decides which: a flood of keys
+/// must spend a thousand times what one of them may before it stands in everybody's way.
+const SHARED_BUCKETS: u64 = 1024;
 
 /// How often a full limit looks for keys to drop: each look goes over all of them, which takes a millisecond.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
-
-/// The bucket of the keys for which there is no room.
-const OVERFLOW: u64 = 0;
 
 /// One limit.
 pub struct Limiter {
@@ -44,15 +45,33 @@ pub struct Limiter {
     swept_ms: AtomicU64,
 }
 
+/// Who is counted. Kinds never share a bucket, so that a flood of one costs the others nothing: whoever has a network
+/// of IPv6 has more addresses than all of IPv4.
+#[derive(Debug, Clone, Copy, Hash)]
+pub enum Counted<'k> {
+    /// A client by its address.
+    Ipv4(Ipv4Addr),
+    /// A client by its network.
+    Ipv6(Ipv6Addr),
+    /// A caller by what is known of it.
+    Known(&'k [u8]),
+}
+
 /// What a limit says to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Verdict {
-    /// How many more requests of the key would pass now.
-    pub remaining: u32,
-    /// The time until the whole burst is there again.
-    pub full_in: Duration,
-    /// The time until a request would pass; none when this one does.
-    pub wait: Option<Duration>,
+pub enum Verdict {
+    /// It may pass.
+    Passes {
+        /// How many more would pass now.
+        remaining: u32,
+        /// The time until the whole burst is there again.
+        full_in: Duration,
+    },
+    /// It may not.
+    Refused {
+        /// The time until one would pass.
+        wait: Duration,
+    },
 }
 
 impl Limiter {
@@ -78,21 +97,16 @@ impl Limiter {
         }
     }
 
-    /// Counts a request under its key.
-    pub fn admit(&self, key: impl Hash) -> Verdict {
-        let key = self.hasher.hash_one(key);
-        let key = if self.has_room_for(key) { key } else { OVERFLOW };
+    /// Counts a request.
+    pub fn admit(&self, counted: Counted<'_>) -> Verdict {
+        let hash = self.hasher.hash_one(counted);
+        let key = if self.has_room_for(hash) { hash } else { counted.shared_bucket(hash) };
         match self.buckets.check_key(&key) {
             Ok(state) => {
                 let remaining = state.remaining_burst_capacity().min(self.burst);
-                let full_in = self.interval.saturating_mul(self.burst - remaining);
-                Verdict { remaining, full_in, wait: None }
+                Verdict::Passes { remaining, full_in: self.interval.saturating_mul(self.burst - remaining) }
             }
-            Err(until) => {
-                let wait = until.wait_time_from(self.buckets.clock().now());
-                let full_in = self.interval.saturating_mul(self.burst - 1).saturating_add(wait);
-                Verdict { remaining: 0, full_in, wait: Some(wait) }
-            }
+            Err(until) => Verdict::Refused { wait: until.wait_time_from(self.buckets.clock().now()) },
         }
     }
 
@@ -113,6 +127,27 @@ impl Limiter {
         let (last, now) = (self.swept_ms.load(Ordering::Relaxed), millis(self.started.elapsed()));
         let is_due = now.saturating_sub(last) >= millis(SWEEP_EVERY);
         is_due && self.swept_ms.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Counted<'_> {
+    /// The key of a bucket that is shared with others of the same kind.
+    fn shared_bucket(self, hash: u64) -> u64 {
+        let kind = match self {
+            Self::Ipv4(_) => 0,
+            Self::Ipv6(_) => 1,
+            Self::Known(_) => 2,
+        };
+        kind * SHARED_BUCKETS + hash % SHARED_BUCKETS
+    }
+}
+
+impl From<IpAddr> for Counted<'_> {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::Ipv4(address),
+            IpAddr::V6(address) => Self::Ipv6(address),
+        }
     }
 }
 
@@ -163,25 +198,38 @@ mod tests {
 
     const HOUR: Duration = Duration::from_secs(3600);
 
+    fn known(key: &str) -> Counted<'_> {
+        Counted::Known(key.as_bytes())
+    }
+
+    fn ipv4(number: usize) -> Counted<'static> {
+        Counted::Ipv4(Ipv4Addr::from(number as u32))
+    }
+
+    fn passes(limiter: &Limiter, counted: Counted<'_>) -> bool {
+        matches!(limiter.admit(counted), Verdict::Passes { .. })
+    }
+
     #[test]
     fn a_burst_passes_and_what_follows_is_told_when_to_come() {
         let limiter = Limiter::new(&config(60, HOUR, 3));
-        let verdicts: Vec<Verdict> = (0..4).map(|_| limiter.admit("a")).collect();
-        let remaining: Vec<u32> = verdicts.iter().map(|verdict| verdict.remaining).collect();
-        assert_eq!(remaining, [2, 1, 0, 0]);
-        assert_eq!(verdicts[0].full_in, Duration::from_secs(60));
-        assert_eq!(verdicts[2].wait, None);
-        let wait = verdicts[3].wait.unwrap();
+        for left in [2, 1, 0] {
+            let full_in = Duration::from_secs(60) * (3 - left);
+            assert_eq!(limiter.admit(known("a")), Verdict::Passes { remaining: left, full_in });
+        }
+        let Verdict::Refused { wait } = limiter.admit(known("a")) else { panic!("a fourth passes") };
         assert!(wait > Duration::from_secs(50) && wait <= Duration::from_secs(60), "{wait:?}");
-        assert_eq!(limiter.admit("b").remaining, 2, "another key has a bucket of its own");
+        assert!(passes(&limiter, known("b")), "another key has a bucket of its own");
     }
 
     #[test]
     fn requests_come_back_at_an_even_pace() {
         let limiter = Limiter::new(&config(1000, Duration::from_secs(1), 1));
-        assert_eq!(limiter.admit(1).wait, None);
-        let passed = std::iter::from_fn(|| Some(limiter.admit(1))).find(|verdict| verdict.wait.is_none());
-        assert!(passed.is_some());
+        assert!(passes(&limiter, known("a")));
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while !passes(&limiter, known("a")) {
+            assert!(std::time::Instant::now() < deadline, "{limiter:?}");
+        }
     }
 
     #[test]
@@ -190,7 +238,7 @@ mod tests {
         let limiter = Limiter::new(&config(requests, per, burst));
         let begin = std::time::Instant::now();
         let passed: u32 = std::thread::scope(|scope| {
-            let ask = || (0..2_000).filter(|_| limiter.admit("same").wait.is_none()).count() as u32;
+            let ask = || (0..2_000).filter(|_| passes(&limiter, known("same"))).count() as u32;
             let threads: Vec<_> = (0..64).map(|_| scope.spawn(ask)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
@@ -200,14 +248,20 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_thousand_keys_are_kept_and_a_flood_beyond_shares_one_bucket() {
+    fn a_hundred_thousand_keys_are_kept_and_a_flood_beyond_shares_buckets_by_kind() {
         let limiter = Limiter::new(&config(1, HOUR, 1));
-        assert!((0..KEYS_MAX).all(|key| limiter.admit(key).wait.is_none()));
+        assert!((0..KEYS_MAX).all(|number| passes(&limiter, ipv4(number))));
         assert_eq!(limiter.known.len(), KEYS_MAX);
-        let flood = (KEYS_MAX..2 * KEYS_MAX).filter(|key| limiter.admit(key).wait.is_none()).count();
-        assert!(flood <= 1, "{flood} of the flood passed");
-        assert!(limiter.known.len() <= KEYS_MAX + 1);
-        assert!((0..KEYS_MAX).all(|key| limiter.admit(key).wait.is_some()), "who was known still is");
+        let shared = SHARED_BUCKETS as usize;
+        // One who comes alone finds a bucket among those that few have used; a flood uses them all up.
+        let few = (KEYS_MAX..KEYS_MAX + 100).filter(|number| passes(&limiter, ipv4(*number))).count();
+        assert!(few > 75, "{few} of a hundred passed");
+        let flood = (KEYS_MAX + 100..2 * KEYS_MAX).filter(|number| passes(&limiter, ipv4(*number))).count();
+        assert_eq!(few + flood, shared);
+        assert!(passes(&limiter, Counted::Ipv6(Ipv6Addr::LOCALHOST)), "its kind was not flooded");
+        assert!(passes(&limiter, known("ada")), "nor was this");
+        assert!(limiter.known.len() <= KEYS_MAX + 3 * shared);
+        assert!((0..KEYS_MAX).all(|number| !passes(&limiter, ipv4(number))), "who was known still is");
         let entry = size_of::<(u64, governor::state::InMemoryState)>();
         // A table is at most half empty after it has grown, and has one more byte for each place.
         assert!(entry * KEYS_MAX * 4 < 64 << 20, "{entry} bytes a key");
@@ -216,11 +270,11 @@ mod tests {
     #[test]
     fn stale_keys_make_room() {
         let limiter = Limiter::with_keys_max(&config(1000, Duration::from_secs(1), 1), 2);
-        assert!(limiter.admit(1).wait.is_none() && limiter.admit(2).wait.is_none());
+        assert!(passes(&limiter, ipv4(1)) && passes(&limiter, ipv4(2)));
         let deadline = std::time::Instant::now() + Duration::from_secs(20);
-        while !limiter.known.0.contains_key(&limiter.hasher.hash_one(3)) {
+        while !limiter.known.0.contains_key(&limiter.hasher.hash_one(ipv4(3))) {
             assert!(std::time::Instant::now() < deadline, "{limiter:?}");
-            limiter.admit(3);
+            limiter.admit(ipv4(3));
         }
         assert!(limiter.known.len() <= 3);
     }

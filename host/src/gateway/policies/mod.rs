@@ -9,20 +9,20 @@ mod limiter;
 pub mod cors;
 mod compress;
 mod compressed_body;
-mod vary;
+pub mod vary;
 mod security_headers;
 
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderValue, request};
 
+use self::compress::Negotiated;
 use self::cors::Cors;
 use self::rate_limit::{Caller, RateLimiters, RateLimits, Standings};
 use super::context::Context;
 use super::reply::Refusal;
 use crate::body::Response;
 use crate::config::RouteConfig;
-use crate::gateway::coding::Choice;
 
 /// The policies of one route.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub struct Policies {
 pub struct Remembered {
     standings: Standings,
     allow_origin: Option<HeaderValue>,
-    choice: Option<Choice>,
+    compression: Negotiated,
 }
 
 impl Policies {
@@ -59,7 +59,11 @@ impl Policies {
         Remembered {
             standings: Standings::default(),
             allow_origin: self.cors.as_ref().and_then(|cors| cors.allow_origin(&head.headers)),
-            choice: if self.compress { compress::negotiate(&head.headers) } else { None },
+            compression: if self.compress {
+                compress::negotiate(&head.headers)
+            } else {
+                Negotiated::default()
+            },
         }
     }
 
@@ -101,7 +105,7 @@ impl Policies {
             cors.answer(remembered.allow_origin.take(), response.headers_mut());
         }
         if self.compress {
-            response = compress::compress(response, remembered.choice);
+            response = compress::compress(response, remembered.compression);
         }
         if self.security_headers {
             security_headers::add(response.headers_mut(), over_tls);

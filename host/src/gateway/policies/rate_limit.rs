@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::limiter::{Limiter, Verdict};
+use super::limiter::{Counted, Limiter, Verdict};
 use crate::config::{By, RateLimit, RouteConfig};
 use crate::gateway::auth::{Identity, Way};
 use crate::gateway::listener::admission;
@@ -83,7 +83,7 @@ impl RateLimits {
     ///
     /// When one of them is exceeded.
     pub fn admit_address(&self, client: IpAddr, standings: &mut Standings) -> Result<(), Refusal> {
-        let client = admission::client_of(client);
+        let client = Counted::from(admission::client_of(client));
         self.by_address.iter().try_for_each(|limit| standings.note(limit, limit.limiter.admit(client)))
     }
 
@@ -107,11 +107,8 @@ impl RateLimits {
                 By::Route => Some(&b""[..]),
                 By::Address => None,
             };
-            let verdict = match known {
-                Some(known) => limit.limiter.admit((true, known)),
-                None => limit.limiter.admit((false, admission::client_of(client))),
-            };
-            standings.note(limit, verdict)
+            let counted = known.map_or_else(|| admission::client_of(client).into(), Counted::Known);
+            standings.note(limit, limit.limiter.admit(counted))
         })
     }
 
@@ -131,7 +128,10 @@ impl RateLimits {
 impl Standings {
     fn note(&mut self, limit: &Limit, verdict: Verdict) -> Result<(), Refusal> {
         self.0.push((limit.name.clone(), verdict));
-        verdict.wait.map_or(Ok(()), |retry_after| Err(Refusal::RateLimited { retry_after }))
+        match verdict {
+            Verdict::Passes { .. } => Ok(()),
+            Verdict::Refused { wait } => Err(Refusal::RateLimited { retry_after: wait }),
+        }
     }
 }
 
@@ -176,8 +176,13 @@ fn policy(name: &str, config: &RateLimit) -> String {
     format!("\"{name}\";q={};w={window}", config.burst)
 }
 
+/// How many more would pass, and after which time there are more: all of them, or one for who is refused.
 fn text(name: &str, verdict: &Verdict) -> String {
-    format!("\"{name}\";r={};t={}", verdict.remaining, reply::whole_seconds(verdict.full_in))
+    let (remaining, time) = match *verdict {
+        Verdict::Passes { remaining, full_in } => (remaining, full_in),
+        Verdict::Refused { wait } => (0, wait),
+    };
+    format!("\"{name}\";r={remaining};t={}", reply::whole_seconds(time))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Whether a request meets the conditions of a route on header and query.
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
 use crate::config::Conditions;
@@ -13,12 +13,19 @@ pub struct Facts<'r> {
     pub headers: &'r HeaderMap,
     /// The query as sent.
     pub query: Option<&'r str>,
+    /// Whether they are those of a preflight, which only names the header of the request that it asks about.
+    pub is_promise: bool,
 }
 
 impl<'r> Facts<'r> {
     /// Those of a request.
     pub fn of(head: &'r Parts) -> Self {
-        Self { headers: &head.headers, query: head.uri.query() }
+        Self { headers: &head.headers, query: head.uri.query(), is_promise: false }
+    }
+
+    /// Those of the request that a preflight asks about, as far as it tells them.
+    pub fn promised(head: &'r Parts) -> Self {
+        Self { is_promise: true, ..Self::of(head) }
     }
 
     /// Whether the conditions are met. An exact value must be the only one of its name: of several, one program
@@ -28,11 +35,20 @@ impl<'r> Facts<'r> {
         let mut of_query = conditions.query.iter();
         of_headers.into_iter().all(|(name, wanted)| {
             let values = self.headers.get_all(name).iter().map(HeaderValue::as_bytes);
-            is_met(values, wanted.as_ref().map(HeaderValue::as_bytes))
+            self.promises(name) || is_met(values, wanted.as_ref().map(HeaderValue::as_bytes))
         }) && of_query.all(|(name, wanted)| {
             let values = parameters(self.query).filter(|(known, _)| known == name).map(|(_, value)| value);
             is_met(values, wanted.clone())
         })
+    }
+}
+
+impl Facts<'_> {
+    /// Whether a preflight says that the request will have this header; its value is then seen with the request.
+    fn promises(&self, name: &HeaderName) -> bool {
+        let lines = self.headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
+        let mut names = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(','));
+        self.is_promise && names.any(|asked| asked.trim().eq_ignore_ascii_case(name.as_str()))
     }
 }
 
@@ -59,8 +75,6 @@ fn decode(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     #[test]
@@ -86,7 +100,7 @@ mod tests {
                 let (name, value) = field.split_once('=').unwrap();
                 fields.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
             }
-            let facts = Facts { headers: &fields, query: Some(query) };
+            let facts = Facts { headers: &fields, query: Some(query), is_promise: false };
             assert_eq!(facts.meet(&conditions), expected, "{condition:?} {headers:?} {query}");
         };
         check(("x-version", "2"), &["X-Version=2"], "", true);
@@ -105,5 +119,23 @@ mod tests {
         check(("?beta", "*"), &[], "beta", true);
         check(("?beta", "*"), &[], "", false);
         check(("?beta", ""), &[], "&&beta&", true);
+    }
+
+    #[test]
+    fn a_preflight_meets_conditions_by_the_names_that_it_asks_about() {
+        let check = |asked: &'static str, is_promise: bool, expected: bool| {
+            let headers = HeaderMap::from_iter([(
+                header::ACCESS_CONTROL_REQUEST_HEADERS,
+                HeaderValue::from_static(asked),
+            )]);
+            let version = (HeaderName::from_static("x-version"), Some(HeaderValue::from_static("2")));
+            let conditions = Conditions { headers: vec![version], ..Conditions::default() };
+            let facts = Facts { headers: &headers, query: None, is_promise };
+            assert_eq!(facts.meet(&conditions), expected, "{asked}");
+        };
+        check("content-type, X-Version", true, true);
+        check("x-version", false, false);
+        check("x-version-2", true, false);
+        check("", true, false);
     }
 }

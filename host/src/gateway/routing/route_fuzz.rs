@@ -71,7 +71,7 @@ fn no_spelling_of_a_guarded_path_reaches_an_open_route() {
     // Routes are shared with tasks, which the fuzzer cannot know to be sound after a panic; here nothing goes on after one.
     let routes = routes(&["- - /{*rest}", "- - /admin/{*rest}", "- - /public/{name}"]).unwrap();
     let line = std::panic::AssertUnwindSafe(|path: &str| {
-        let facts = Facts { headers: &HeaderMap::new(), query: None };
+        let facts = Facts { headers: &HeaderMap::new(), query: None, is_promise: false };
         routes.find(None, &Method::GET, path, facts).ok().map(|found| found.route.line)
     });
     bolero::check!().with_iterations(200_000).with_max_len(12).for_each(|bytes| {
@@ -104,7 +104,7 @@ fn no_pattern_and_no_path_breaks_the_tree() {
             let lines =
                 [format!("- - {}", pattern.replace(' ', "_")), "GET *.example.com /{*rest}".to_owned()];
             let Ok(routes) = routes(&lines.each_ref().map(String::as_str)) else { return };
-            let facts = Facts { headers: &HeaderMap::new(), query: Some(path) };
+            let facts = Facts { headers: &HeaderMap::new(), query: Some(path), is_promise: false };
             _ = routes.find(Some(host), &Method::GET, path, facts);
         },
     );

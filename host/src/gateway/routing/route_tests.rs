@@ -57,7 +57,12 @@ fn reach(routes: &Routes, request: &str) -> String {
         let (name, value) = field.split_once('=').unwrap();
         headers.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
     }
-    match routes.find(Some(words[1]), &method, path, Facts { headers: &headers, query: Some(query) }) {
+    match routes.find(
+        Some(words[1]),
+        &method,
+        path,
+        Facts { headers: &headers, query: Some(query), is_promise: false },
+    ) {
         Ok(found) => found.route.line.to_string(),
         Err(refusal) => refusal.status().as_u16().to_string(),
     }
@@ -126,7 +131,12 @@ fn the_method_is_looked_at_last() {
     );
     let routes = routes(&["GET - /orders", "POST - /orders"]).unwrap();
     let headers = HeaderMap::new();
-    match routes.find(None, &Method::PUT, "/orders", Facts { headers: &headers, query: None }) {
+    match routes.find(
+        None,
+        &Method::PUT,
+        "/orders",
+        Facts { headers: &headers, query: None, is_promise: false },
+    ) {
         Err(Refusal::Method { allow }) => assert_eq!(allow, "GET, HEAD, POST"),
         other => panic!("{other:?}"),
     }

@@ -25,7 +25,8 @@ pub fn caller(request: &Request) -> Result<Response> {
         "subject": caller.subject(),
         "scopes": caller.scopes().collect::<Vec<_>>(),
         "claims": caller.claims::<serde_json::Value>()?,
-        "authorization": request.header("authorization").or(request.header("x-api-key")),
+        "authorization": request.header("authorization"),
+        "key": request.header("x-api-key"),
     }))
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpStream;
+use std::time::Duration;
 
 use hostel_sdk::key_value::Bucket;
 use hostel_sdk::{Error, Message, Problem, Request, Response, Result, client, messaging};
@@ -36,10 +37,16 @@ pub fn fetch(request: &Request) -> Result<Response> {
     answer(client::get(url).send().map(|response| response.status()))
 }
 
-/// Calls the service `name`; answers its status.
+/// Calls the service `name` for `path`, and waits at most `ms` where it is told; answers its status.
 pub fn sibling(request: &Request) -> Result<Response> {
     let name = required(request, "name")?;
-    answer(client::get(&format!("http://{name}.internal/{name}/ok")).send().map(|response| response.status()))
+    let path = request.query("path").unwrap_or("ok");
+    let call = client::get(&format!("http://{name}.internal/{name}/{path}"));
+    let call = match request.query_as("ms")? {
+        Some(ms) => call.timeout(Duration::from_millis(ms)),
+        None => call,
+    };
+    answer(call.send().map(|response| response.status()))
 }
 
 /// Publishes `body` on `topic`; answers the id of the message.

@@ -1,0 +1,209 @@
+// Browser login at the gateway, as a browser and an attacker see it.
+//
+//   GATEWAY=http://127.0.0.1:8080 KIND=hostel|oidc node login.mjs
+//   GATEWAY=… JAR=FILE node login.mjs signed-in|signed-out     looks again, with the cookies of an earlier run
+//
+// /echo of the gateway asks for a session and tells what its service sees; /scoped wants the scope `email`, /denied one
+// that nobody has. KIND is whose pages people sign in at. JAR is where the cookies are left.
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { request as httpRequest } from 'node:http';
+
+import { Browser } from './browser.mjs';
+import { check, summary } from './check.mjs';
+
+const { GATEWAY, KIND, JAR } = process.env;
+const SESSION = 'hostel-session';
+const PENDING = 'hostel-login';
+const PASSWORD = 'a few plain words';
+const people = { count: 0 };
+
+if (process.argv[2]) {
+  await lookAgain(process.argv[2] === 'signed-in');
+} else {
+  await strangers();
+  const { browser, cookie } = await signsIn();
+  await counts(browser);
+  await otherSites(browser);
+  await planted(cookie);
+  await brokenReturns();
+  await rotates();
+  await signsOut();
+  if (JAR) await leavesCookies();
+}
+summary();
+
+async function strangers() {
+  const nobody = new Browser();
+  const shown = await nobody.get(`${GATEWAY}/session`);
+  check('nobody is signed in', shown.text === '{"signed_in":false}', shown.text);
+  check('what is told of it is kept nowhere', shown.headers.get('cache-control') === 'no-store');
+  check('a program is refused', (await nobody.get(`${GATEWAY}/echo?x=1`)).status === 401);
+  const person = await nobody.get(`${GATEWAY}/echo?x=1`, { 'sec-fetch-mode': 'navigate' });
+  check('a person is sent to sign in', person.status === 302 && person.location.href === `${GATEWAY}/session/login?to=%2Fecho%3Fx%3D1`, person);
+  for (const to of ['//evil.example', 'https://evil.example', '/\\evil.example', 'orders', '']) {
+    const refused = await nobody.get(`${GATEWAY}/session/login?to=${encodeURIComponent(to)}`);
+    check(`nobody is sent on to ${JSON.stringify(to)}`, refused.status === 400, refused);
+  }
+  check('signing out by a link is not possible', (await nobody.get(`${GATEWAY}/session/logout`)).status === 405);
+}
+
+async function signsIn() {
+  const browser = new Browser();
+  const asked = await begin(browser, '/echo?x=1');
+  const query = asked.searchParams;
+  check('the code is asked for with PKCE', query.get('code_challenge_method') === 'S256' && query.get('code_challenge').length === 43);
+  check('state and nonce go along', query.get('state').length === 43 && query.get('nonce').length === 43);
+  check('two logins have nothing in common', (await begin(new Browser(), '/')).searchParams.get('state') !== query.get('state'));
+  const back = await atTheProvider(browser, asked);
+  check('the browser comes back to the gateway', back.href.startsWith(`${GATEWAY}/session/callback?`), back);
+  const landed = await browser.get(back);
+  check('and goes on to where it was', landed.status === 303 && landed.location.href === `${GATEWAY}/echo?x=1`, landed);
+  const attributes = browser.attributes(SESSION);
+  check('the session is out of reach of scripts and other sites', ['HttpOnly', 'SameSite=Lax', 'Path=/'].every((one) => attributes.includes(one)), attributes);
+  check('what was needed on the way is forgotten', browser.cookie(PENDING) === undefined);
+  return { browser, cookie: browser.cookie(SESSION) };
+}
+
+async function counts(browser) {
+  const shown = JSON.parse((await browser.get(`${GATEWAY}/session`)).text);
+  check('the page may know who is signed in', shown.signed_in && shown.subject && shown.email.endsWith('@example.com'), shown);
+  const seen = JSON.parse((await browser.get(`${GATEWAY}/echo`)).text).headers;
+  check('the service knows who asks', seen['hostel-subject'] === shown.subject, seen);
+  check('and what that permits', seen['hostel-scopes'].split(' ').includes('email'), seen);
+  check('and what the provider says', JSON.parse(seen['hostel-claims']).email === shown.email, seen);
+  check('but never what opens the session', seen.cookie === undefined && seen.authorization === undefined, seen);
+  check('scopes open routes', (await browser.get(`${GATEWAY}/scoped`)).status === 200);
+  check('and lacking ones do not', (await browser.get(`${GATEWAY}/denied`)).status === 403);
+  browser.keep('mine=1; Path=/');
+  const kept = JSON.parse((await browser.get(`${GATEWAY}/echo`)).text).headers;
+  check('cookies of the service itself reach it', kept.cookie === 'mine=1', kept);
+}
+
+async function otherSites(browser) {
+  const post = (headers) => browser.request('POST', `${GATEWAY}/echo`, headers);
+  check('a page of this site may change something', (await post({ origin: GATEWAY })).status === 200);
+  check('by fetch metadata too', (await post({ 'sec-fetch-site': 'same-origin' })).status === 200);
+  for (const headers of [
+    {},
+    { origin: 'null' },
+    { origin: 'http://evil.example' },
+    { origin: `${GATEWAY}.evil.example` },
+    { 'sec-fetch-site': 'cross-site', origin: GATEWAY },
+    { 'sec-fetch-site': 'same-site' },
+  ]) {
+    const refused = await post(headers);
+    check(`another site may not: ${JSON.stringify(headers)}`, refused.status === 403 && refused.text.includes('cross-site'), refused);
+  }
+  check('nor may it sign somebody out', (await browser.request('POST', `${GATEWAY}/session/logout`, {})).status === 403);
+  check('the session goes on', (await browser.get(`${GATEWAY}/echo`)).status === 200);
+}
+
+async function planted(cookie) {
+  check('the cookie opens the session', (await raw(cookie, new URL(GATEWAY).host)) === 200);
+  check('but not under another name of the host', (await raw(cookie, 'other.example')) === 401);
+  check('nor at another port', (await raw(cookie, '127.0.0.1:1')) === 401);
+  const middle = Math.floor(cookie.length / 2);
+  const changed = cookie.slice(0, middle) + (cookie[middle] === 'A' ? 'B' : 'A') + cookie.slice(middle + 1);
+  for (const forged of [changed, cookie.slice(0, -4), '', 'x', 'A'.repeat(5000)]) {
+    check(`a forged cookie of ${forged.length} letters opens nothing`, (await raw(forged, new URL(GATEWAY).host)) === 401);
+  }
+  const two = `${cookie}; ${SESSION}=x`;
+  check('of two cookies none counts', (await raw(two, new URL(GATEWAY).host)) === 401);
+}
+
+async function brokenReturns() {
+  const browser = new Browser();
+  const asked = await begin(browser, '/echo');
+  const back = await atTheProvider(browser, asked);
+  const changed = (name, value) => {
+    const other = new URL(back);
+    if (value === undefined) other.searchParams.delete(name);
+    else other.searchParams.set(name, value);
+    return other;
+  };
+  check('another browser cannot end the login', (await new Browser().get(back)).status === 400);
+  check('another state does not count', (await browser.get(changed('state', 'x'))).status === 400);
+  check('no state does not count', (await browser.get(changed('state'))).status === 400);
+  check('another issuer does not count', (await browser.get(changed('iss', 'https://evil.example'))).status === 502);
+  check('two codes do not count', (await browser.get(`${back}&code=x`)).status === 400);
+  check('another code does not count', (await browser.get(changed('code', 'x'))).status === 502);
+  check('the right one does', (await browser.get(back)).status === 303);
+  check('once', (await browser.get(back)).status === 400);
+  const refused = new Browser();
+  const state = (await begin(refused, '/')).searchParams.get('state');
+  const iss = back.searchParams.get('iss');
+  const denial = `${GATEWAY}/session/callback?error=access_denied&state=${state}${iss ? `&iss=${encodeURIComponent(iss)}` : ''}`;
+  check('who is not let in is told so', (await refused.get(denial)).status === 403);
+}
+
+async function rotates() {
+  const browser = await signedIn();
+  const former = browser.cookie(SESSION);
+  const landed = await browser.get(await atTheProvider(browser, await begin(browser, '/echo')));
+  check('a second login gives another session', landed.status === 303 && browser.cookie(SESSION) !== former);
+  check('and ends the first', (await raw(former, new URL(GATEWAY).host)) === 401);
+}
+
+async function signsOut() {
+  const browser = await signedIn();
+  const stolen = browser.cookie(SESSION);
+  const out = await browser.request('POST', `${GATEWAY}/session/logout`, { origin: GATEWAY });
+  check('signing out leads over the provider', out.status === 303 && out.location.searchParams.get('post_logout_redirect_uri') === `${GATEWAY}/`, out);
+  check('the browser forgets the session', browser.cookie(SESSION) === undefined);
+  check('a stolen cookie is useless after it', (await raw(stolen, new URL(GATEWAY).host)) === 401);
+}
+
+async function leavesCookies() {
+  const browser = await signedIn();
+  writeFileSync(JAR, JSON.stringify({ cookie: browser.cookie(SESSION) }));
+}
+
+async function lookAgain(isSignedIn) {
+  const { cookie } = JSON.parse(readFileSync(JAR));
+  // Several at once: the provider takes each refresh token once.
+  const seen = await Promise.all(Array.from({ length: 8 }, () => raw(cookie, new URL(GATEWAY).host)));
+  check(`the session ${isSignedIn ? 'goes on' : 'is over'}`, seen.every((status) => status === (isSignedIn ? 200 : 401)), seen);
+}
+
+async function signedIn() {
+  const browser = new Browser();
+  const landed = await browser.get(await atTheProvider(browser, await begin(browser, '/')));
+  check('somebody signs in', landed.status === 303, landed);
+  return browser;
+}
+
+async function begin(browser, to) {
+  const sent = await browser.get(`${GATEWAY}/session/login?to=${encodeURIComponent(to)}${KIND === 'hostel' ? '&sign_up=1' : ''}`);
+  check('a login begins', sent.status === 302, sent);
+  return sent.location;
+}
+
+// Fills in the pages of the provider until it sends the browser back.
+async function atTheProvider(browser, url) {
+  people.count += 1;
+  const name = `person-${process.pid}-${people.count}`;
+  for (let page = await browser.get(url), steps = 0; steps < 12; steps += 1) {
+    if (page.location) {
+      if (page.location.pathname === '/session/callback') return page.location;
+      page = await browser.get(page.location);
+    } else if (KIND === 'hostel') {
+      const fields = { name, email: `${name}@example.com`, password: PASSWORD };
+      page = page.form ? await browser.submit(page, fields) : await browser.get(page.links[0]);
+    } else {
+      page = await browser.submit(page, { login: name, password: 'x' });
+    }
+  }
+  throw new Error(`the provider never sends the browser back from ${url}`);
+}
+
+// A request whose Host and cookie are written by hand.
+function raw(cookie, host) {
+  return new Promise((done, failed) => {
+    const headers = { host, cookie: `${SESSION}=${cookie}` };
+    httpRequest(`${GATEWAY}/echo`, { headers }, (response) => {
+      response.resume();
+      done(response.statusCode);
+    }).on('error', failed).end();
+  });
+}
