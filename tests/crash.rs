@@ -82,5 +82,5 @@ fn check_files(shop: &Shop) {
             }
         }
     }
-    assert!(checked >= 7, "five databases and two brokers, but {checked} files were found");
+    assert!(checked >= 8, "six databases and two brokers, but {checked} files were found");
 }

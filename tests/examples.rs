@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::guests::{component, repository};
 use crate::support::host::Host;
-use crate::support::shop;
+use crate::support::shop::Shop;
 
 /// How long what a command shows may take to become so: messages arrive a moment later.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -44,8 +44,8 @@ async fn the_worker_runs_as_its_readme_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shop_answers_as_the_readme_says() {
-    let host = Host::start(&shop::config()).await;
-    follow(&host, &fs::read_to_string(repository().join("README.md")).unwrap()).await;
+    let shop = Shop::open().await;
+    follow(&shop.host, &fs::read_to_string(repository().join("README.md")).unwrap()).await;
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::support::client::Answer;
 use crate::support::guests::{component, repository};
 use crate::support::host::Host;
 use crate::support::load::Load;
-use crate::support::shop::{self, Shop, place};
+use crate::support::shop::{Shop, place};
 
 /// How long a change may take to be seen on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ async fn a_new_route_and_a_changed_value_take_effect_and_fail_no_request() {
     let load = Load::start(shop.client(), "/api/products", PACE);
     let site = repository().join("components/storefront/site").display().to_string();
     let route = format!("\n[[routes]]\npath = \"/site/{{*rest}}\"\nfiles = \"{site}\"\n");
-    let text = shop::config();
+    let text = shop.config();
     assert!(text.contains("limit = \"100000\""), "the shop has another limit now");
     shop.host.write_config(&(text.replace("limit = \"100000\"", "limit = \"1000\"") + &route));
     answered(&shop.host, "/site/", 200).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::support::client::Client;
 use crate::support::shop::{Shop, place};
 
 /// Orders that are placed at once, and by how many clients.
@@ -25,6 +26,94 @@ async fn customers_register_once_with_a_valid_address() {
     assert_eq!(client.get("/api/customers/nobody").await.status, 404);
     let notifications = client.get(&format!("/api/customers/{id}/notifications")).await;
     assert_eq!((notifications.status, notifications.body), (200, json!([])));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_see_what_the_shop_sells_and_nothing_else() {
+    let shop = Shop::open().await;
+    let stranger = shop.host.client();
+    for path in ["/", "/api/products", "/api/stock/mug-enamel", "/identity/.well-known/openid-configuration"]
+    {
+        assert_eq!(stranger.get(path).await.status, 200, "{path}");
+    }
+    for path in [
+        "/api/orders",
+        "/api/orders/none",
+        "/api/customers/none",
+        "/api/customers/none/notifications",
+        "/api/payments/none",
+        "/api/shipments/none",
+    ] {
+        let answer = stranger.get(path).await;
+        assert_eq!((answer.status, &answer.body["status"]), (401, &json!(401)), "{path}: {answer:?}");
+    }
+    for path in ["/api/orders", "/api/customers", "/api/stock/mug-enamel/replenish"] {
+        assert_eq!(stranger.post(path, &json!({ "quantity": 1 })).await.status, 401, "{path}");
+    }
+    // What only the host may say counts nothing when a client says it.
+    let claim = stranger.request(reqwest::Method::GET, "/api/orders");
+    let claim = claim.header("hostel-subject", "ada").header("hostel-scopes", "shop");
+    assert_eq!(stranger.send(claim).await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_act_for_themselves_alone_and_operators_for_everybody() {
+    let shop = Shop::open().await;
+    let (ada, eve, operator) = (shop.client_of("ada"), shop.client_of("eve"), shop.client());
+    for (client, name) in [(&ada, "ada"), (&eve, "eve")] {
+        let details = json!({ "name": name, "email": format!("{name}@example.com") });
+        let made = client.post("/api/customers", &details).await;
+        assert_eq!((made.status, &made.body["id"]), (201, &json!(name)), "{made:?}");
+        let again = client.post("/api/customers", &json!({ "name": "X", "email": "x@example.com" })).await;
+        assert_eq!((again.status, again.body), (200, made.body));
+    }
+    let lines = [("mug-enamel", 1)];
+    let order = json!({ "lines": [{ "sku": "mug-enamel", "quantity": 1 }] });
+    let placed = ada.post("/api/orders", &order).await;
+    assert_eq!((placed.status, &placed.body["customer"]), (201, &json!("ada")), "{placed:?}");
+    let id = placed.body["id"].as_str().unwrap().to_owned();
+    assert_eq!(shop.ended(&id).await["status"], "shipped");
+    assert_eq!(place(&eve, "ada", &lines, None).await.status, 403);
+    assert_eq!(place(&operator, "ada", &lines, None).await.status, 201);
+    for path in [
+        format!("/api/orders/{id}"),
+        "/api/orders?customer=ada".to_owned(),
+        "/api/customers/ada".to_owned(),
+        "/api/customers/ada/notifications".to_owned(),
+        format!("/api/payments/{id}"),
+        format!("/api/shipments/{id}"),
+    ] {
+        assert_eq!(ada.get(&path).await.status, 200, "{path}");
+        assert_eq!(operator.get(&path).await.status, 200, "{path}");
+        let refused = eve.get(&path).await;
+        assert_eq!((refused.status, &refused.body["status"]), (403, &json!(403)), "{path}: {refused:?}");
+        let claim = eve.request(reqwest::Method::GET, &path);
+        let claim = claim.header("hostel-subject", "ada").header("hostel-scopes", "shop");
+        assert_eq!(eve.send(claim).await.status, 403, "{path}");
+    }
+    let own = async |client: &Client| client.get("/api/orders").await.body.as_array().unwrap().len();
+    assert_eq!((own(&ada).await, own(&eve).await), (2, 0));
+    for path in ["/api/orders/none", "/api/payments/none", "/api/shipments/none"] {
+        assert_eq!(eve.get(path).await.status, 404, "{path}");
+    }
+    // Whether there is somebody is nobody else's business.
+    assert_eq!(eve.get("/api/customers/nobody").await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn customers_may_neither_replenish_nor_order_before_they_are_customers() {
+    let shop = Shop::open().await;
+    let ada = shop.client_of("ada");
+    let replenish = json!({ "quantity": 1 });
+    assert_eq!(ada.post("/api/stock/mug-enamel/replenish", &replenish).await.status, 403);
+    assert_eq!(shop.client().post("/api/stock/mug-enamel/replenish", &replenish).await.status, 200);
+    let order = json!({ "lines": [{ "sku": "mug-enamel", "quantity": 1 }] });
+    assert_eq!(ada.post("/api/orders", &order).await.status, 422);
+    // A token of the operator's says neither name nor e-mail.
+    assert_eq!(ada.post("/api/customers", &json!({})).await.status, 422);
+    let taken = json!({ "name": "Ada", "email": "Ada@example.com" });
+    assert_eq!(shop.client().post("/api/customers", &taken).await.status, 201);
+    assert_eq!(ada.post("/api/customers", &taken).await.status, 409);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,6 +213,13 @@ async fn the_same_key_places_one_order() {
     assert_eq!(ids.len(), 1, "{answers:?}");
     let other = place(&shop.client(), &customer, &[("soap-olive", 4)], Some("once")).await;
     assert_eq!(other.status, 422);
+    // Another caller's key is another key.
+    let ada = shop.client_of("ada");
+    let details = json!({ "name": "Ada", "email": "lovelace@example.com" });
+    assert_eq!(ada.post("/api/customers", &details).await.status, 201);
+    let own = place(&ada, "ada", &[("soap-olive", 3)], Some("once")).await;
+    assert_eq!(own.status, 201);
+    assert!(!ids.contains(own.body["id"].as_str().unwrap()), "{own:?}");
     let listed = shop.client().get(&format!("/api/orders?customer={customer}")).await;
     assert_eq!(listed.body.as_array().unwrap().len(), 1);
 }

@@ -44,13 +44,59 @@ visit("the catalogue shows what the shop sells", { viewport: DESKTOP }, async (p
   }
 });
 
-visit("an order placed by clicking is followed until it is shipped", { viewport: DESKTOP }, orderAndShip);
+visit("signing up, ordering, following, signing out and in again, each by clicking", { viewport: DESKTOP }, shopAround);
 
-visit("at phone width the same order works without scrolling sideways",
-  { viewport: PHONE, colorScheme: "dark", reducedMotion: "reduce", hasTouch: true, isMobile: true }, async (page) => {
-    await orderAndShip(page);
-    await page.assertFitsWidth();
-    await page.assertInView("tracker-title");
+visit("at phone width the same works without scrolling sideways",
+  { viewport: PHONE, colorScheme: "dark", reducedMotion: "reduce", hasTouch: true, isMobile: true }, shopAround);
+
+visit("whoever has signed in sees their own orders alone", { viewport: DESKTOP }, async (page) => {
+  const [ada, eve] = [newPerson(), newPerson()];
+  const sku = await shop.stocked(1);
+  await page.reload();
+  await page.signUp(ada);
+  await page.addToCart(sku);
+  await page.get("place-order").click();
+  await page.orderReaches("shipped");
+  await page.get("sign-out").click();
+  await page.signedOut();
+  await page.signUp(eve);
+  await page.get("orders-empty").waitFor();
+  assert.equal(await page.get("order").count(), 0);
+  assert.equal(await page.get("notification").count(), 0);
+});
+
+visit("no script can reach a token", { viewport: DESKTOP }, async (page) => {
+  await page.signUp(newPerson());
+  await page.assertNoTokenInReach();
+});
+
+visit("whoever signs out in one tab is signed out in the other", { viewport: DESKTOP }, async (page) => {
+  const person = newPerson();
+  await page.signUp(person);
+  const other = await page.openTab();
+  await other.signedIn(person);
+  await other.get("sign-out").click();
+  await other.signedOut();
+  await page.setHidden(true);
+  await page.setHidden(false);
+  await page.signedOut();
+  other.assertClean();
+});
+
+visit("a session that ends before the order costs neither the cart nor the order",
+  { viewport: DESKTOP, expected: [/status of 401/] }, async (page) => {
+    const person = newPerson();
+    const sku = await shop.stocked(1);
+    await page.reload();
+    await page.signUp(person);
+    await page.addToCart(sku);
+    await page.loseSession();
+    await page.get("place-order").click();
+    await page.signedOut();
+    assert.equal(await page.get("cart-count").textContent(), "1");
+    await page.signIn(person, "checkout-sign-in");
+    await page.get("place-order").click();
+    await page.orderReaches("shipped");
   });
 
 visit("an order above the customer's limit is cancelled with its reason", { viewport: DESKTOP }, async (page) => {
@@ -58,7 +104,7 @@ visit("an order above the customer's limit is cancelled with its reason", { view
   await page.reload();
   await page.addToCart(sku);
   await page.line(sku).getByTestId("quantity").fill(String(quantity));
-  await page.enterDetails(newPerson());
+  await page.signUp(newPerson());
   await page.get("place-order").click();
   await page.orderReaches("cancelled");
   const order = await shop.order(await page.trackedOrder());
@@ -75,39 +121,23 @@ visit("an order by keyboard alone is shipped", { viewport: DESKTOP }, async (pag
   await page.reload();
   await page.productShown(sku);
   await page.press(page.product(sku).getByTestId("add"), "Enter");
-  const { name, email } = newPerson();
-  await page.type(page.get("name"), name);
-  await page.type(page.get("email"), email);
-  await page.press(page.get("email"), "Enter");
-  await page.get("customer-card").waitFor();
+  const person = newPerson();
+  await page.press(page.get("checkout-sign-up"), "Enter");
+  await page.type(page.field("Name"), person.name);
+  await page.type(page.field("E-mail"), person.email);
+  await page.type(page.field("Password"), person.password);
+  await page.press(page.field("Password"), "Enter");
+  await page.signedIn(person);
   await page.press(page.get("place-order"), "Space");
   await page.orderReaches("shipped");
   assert.equal(await page.focusedTestId(), "tracker-title");
-});
-
-visit("a taken e-mail is told, and starting again as another works", { viewport: DESKTOP, expected: [/status of 409/] }, async (page) => {
-  const person = newPerson();
-  await page.enterDetails(person);
-  await page.get("customer-save").click();
-  await page.get("customer-card").waitFor();
-  await page.reload();
-  assert.equal(await page.get("customer-email").textContent(), person.email, "the page remembers the customer");
-  await page.get("customer-switch").click();
-  await page.enterDetails({ name: "Somebody else", email: person.email });
-  await page.get("customer-save").click();
-  await page.get("email-error").filter({ hasText: "already registered" }).waitFor();
-  assert.equal(await page.focusedTestId(), "email");
-  const other = newPerson();
-  await page.enterDetails(other);
-  await page.get("customer-save").click();
-  await page.get("customer-card").filter({ hasText: other.email }).waitFor();
 });
 
 visit("an order whose answer is lost is placed once", { viewport: DESKTOP, expected: [/net::ERR_/] }, async (page) => {
   const sku = await shop.stocked(1);
   await page.reload();
   await page.addToCart(sku);
-  await page.enterDetails(newPerson());
+  await page.signUp(newPerson());
   const keys = await page.loseFirstOrderAnswer();
   await page.get("place-order").click();
   await page.orderReaches("shipped");
@@ -119,10 +149,10 @@ visit("an order whose answer is lost is placed once", { viewport: DESKTOP, expec
 
 visit("a hidden page asks nothing, and asks on when it is seen again", { viewport: DESKTOP }, async (page) => {
   const sku = await shop.stocked(1);
+  await page.signUp(newPerson());
   await page.takeTheClock();
   const questions = await page.holdOrdersPending();
   await page.addToCart(sku);
-  await page.enterDetails(newPerson());
   await page.get("place-order").click();
   await questions.next();
   await page.setHidden(true);
@@ -136,14 +166,13 @@ visit("a hidden page asks nothing, and asks on when it is seen again", { viewpor
 
 visit("what people write is shown as text", { viewport: DESKTOP }, async (page) => {
   const person = { ...newPerson(), name: `<img src="x" onerror="throw 1"> & "O'Hara"` };
-  await page.enterDetails(person);
-  await page.get("customer-save").click();
-  await page.get("customer-card").waitFor();
+  await page.signUp(person);
   assert.equal(await page.get("customer-name").textContent(), person.name);
-  assert.equal(await page.get("greeting").textContent(), `Hello, ${person.name}`);
 });
 
-async function orderAndShip(page) {
+/** A whole visit: somebody new fills the cart, signs up to order, leaves, and comes back. */
+async function shopAround(page) {
+  const person = newPerson();
   const sku = await shop.stocked(2);
   const { price } = await shop.product(sku);
   await page.reload();
@@ -151,10 +180,15 @@ async function orderAndShip(page) {
   await page.addToCart(sku);
   assert.equal(await page.get("cart-count").textContent(), "2");
   assert.equal(await page.get("cart-total").textContent(), euro(price * 2));
+  await page.signedOut();
   await page.assertFitsWidth();
-  await page.enterDetails(newPerson());
+  await page.signUp(person, "checkout-sign-up");
+  assert.equal(await page.get("cart-count").textContent(), "2", "the cart has survived");
+  await page.assertInView("place-order");
+  await page.assertFitsWidth();
   await page.get("place-order").click();
   await page.orderReaches("shipped");
+  await page.assertInView("tracker-title");
   const order = await shop.order(await page.trackedOrder());
   assert.equal(order.status, "shipped");
   assert.equal(order.total, price * 2);
@@ -162,10 +196,16 @@ async function orderAndShip(page) {
   await page.orderListed(order.id, "shipped");
   await page.notified(order.id);
   assert.equal(await page.get("cart-count").textContent(), "0", "the cart is empty again");
+  await page.assertNoTokenInReach();
+  await page.get("sign-out").click();
+  await page.signedOut();
+  await page.signIn(person);
+  await page.orderListed(order.id, "shipped");
+  await page.assertFitsWidth();
 }
 
 function newPerson() {
-  return { name: "Ada Lovelace", email: `ada-${crypto.randomUUID()}@example.com` };
+  return { name: "Ada Lovelace", email: `ada-${crypto.randomUUID()}@example.com`, password: "a few plain words" };
 }
 
 function euro(cents) {

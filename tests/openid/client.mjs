@@ -23,6 +23,7 @@ const other = await client.discovery(new URL(ISSUER), OTHER_CLIENT_ID, undefined
 await discovery();
 await refusedRequests();
 const { browser, email, tokens } = await signUp();
+await signUpFirst(browser, email);
 await signIn(browser, email);
 await forms(email);
 await userinfo(tokens);
@@ -144,7 +145,7 @@ async function signUp() {
   check('what was typed is shown again, but the password', short.text.includes(email) && !short.text.includes('1234567'));
   const back = await browser.submit(form, { name: 'Ada <b>', email, password: PASSWORD });
   check('a sign-up goes on with a code', back.status === 303 && back.location.searchParams.has('code'), back);
-  const cookie = browser.attributes('hostel-session');
+  const cookie = browser.attributes('identity-session');
   check('the session is for the provider alone', ['HttpOnly', 'SameSite=Lax', `Path=${new URL(ISSUER).pathname}`].every((part) => cookie.includes(part)), cookie);
   const tokens = await exchange({ ...asked, callback: back.location });
   const claims = tokens.claims();
@@ -157,6 +158,25 @@ async function signUp() {
   const taken = await eve.submit(await eve.get(page.links[0]), { name: 'Eve', email: email.toUpperCase(), password: PASSWORD });
   check('an e-mail is taken once, whatever its capitals', taken.status === 409 && !taken.location, taken);
   return { browser, email, tokens };
+}
+
+/** A client may lead a user to the sign-up at once (Initiating User Registration via OpenID Connect 1.0). */
+async function signUpFirst(browser, email) {
+  check('discovery offers prompt=create', shop.serverMetadata().prompt_values_supported.includes('create'));
+  const asked = await request({ prompt: 'create' });
+  const stranger = new Browser();
+  const page = await stranger.get(asked.url);
+  check('prompt=create shows the page to sign up', page.status === 200 && page.text.includes('autocomplete="new-password"'), page);
+  const other = await stranger.get(page.links[0]);
+  check('from there one can sign in instead', other.status === 200 && other.text.includes('autocomplete="current-password"'), other);
+  const right = await stranger.submit(other, { email, password: PASSWORD });
+  check('and goes on', right.status === 303 && (await exchange({ ...asked, callback: right.location })).access_token, right);
+  const known = await browser.get((await request({ prompt: 'create' })).url);
+  check('who is signed in is shown the page to sign up too', known.status === 200 && known.form.action.includes('/sign-up?'), known);
+  const hinted = await stranger.get((await request({ prompt: 'create', login_hint: 'new@example.com' })).url);
+  check('the page to sign up knows the hint', hinted.text.includes('value="new@example.com"'), hinted);
+  const silent = await browser.get((await request({ prompt: 'create none' })).url);
+  check('prompt=none goes with no other', silent.location?.searchParams.get('error') === 'invalid_request', silent);
 }
 
 async function signIn(browser, email) {
@@ -379,7 +399,7 @@ async function signOut(browser) {
   check('the user is still signed in', still.location.searchParams.has('code'));
   const left = await browser.get(url({ id_token_hint: hint, state: 's1' }));
   check('with one it does not', left.status === 303 && left.location.searchParams.get('state') === 's1', left);
-  check('the session is gone', !browser.cookie('hostel-session'));
+  check('the session is gone', !browser.cookie('identity-session'));
   const after = await browser.get((await request({ prompt: 'none' })).url);
   check('and nobody is signed in', after.location.searchParams.get('error') === 'login_required');
 }

@@ -1,6 +1,7 @@
 //! The shop of the repository, run by the tests: its configuration, its orders, its invariants.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -8,39 +9,45 @@ use serde_json::{Value, json};
 use super::client::{Answer, Client};
 use super::guests::{component, repository};
 use super::host::Host;
+use super::operator::Operator;
+use super::port;
 
 /// How long the saga of all orders may take once no more are placed.
 const SETTLE_TIME_MAX: Duration = Duration::from_secs(180);
-
-/// The configuration of the repository, with its own listeners taken out and its paths made absolute.
-pub fn config() -> String {
-    for package in ["customer", "order", "payment", "stock", "warehouse"] {
-        component(package);
-    }
-    let text = std::fs::read_to_string(repository().join("gateway.toml")).unwrap();
-    let text = text.split_once("[storage]").unwrap().1;
-    let root = repository().display().to_string();
-    let text = text
-        .replace("\"target/", &format!("\"{root}/target/"))
-        .replace("\"components/", &format!("\"{root}/components/"));
-    format!("[storage]{text}")
-}
 
 /// A running shop.
 pub struct Shop {
     /// Its host.
     pub host: Host,
+    port: u16,
+    operator: Arc<Operator>,
 }
 
 impl Shop {
     /// A shop that is ready.
     pub async fn open() -> Self {
-        Self { host: Host::start(&config()).await }
+        let port = port::free();
+        let mut host = Host::prepare_on(port, &config(port));
+        host.launch().await;
+        let operator = Operator::new(host.path("gateway.toml"), &["--scope", "shop"]);
+        Self { host, port, operator: Arc::new(operator) }
     }
 
-    /// A client of its API.
+    /// Its configuration.
+    pub fn config(&self) -> String {
+        config(self.port)
+    }
+
+    /// A client of its API who acts for every customer.
     pub fn client(&self) -> Client {
-        self.host.client()
+        let operator = self.operator.clone();
+        self.host.client().with_tokens(move || operator.token())
+    }
+
+    /// A client of its API who acts for itself, under this name.
+    pub fn client_of(&self, subject: &str) -> Client {
+        let operator = Operator::new(self.host.path("gateway.toml"), &["--subject", subject]);
+        self.host.client().with_tokens(move || operator.token())
     }
 
     /// A new customer's id.
@@ -107,6 +114,22 @@ impl Shop {
             }
         }
     }
+}
+
+/// The configuration of the repository for a gateway on this port: its paths are absolute, listeners are still to be
+/// added.
+fn config(port: u16) -> String {
+    for package in ["customer", "order", "payment", "stock", "warehouse", "identity"] {
+        component(package);
+    }
+    let text = std::fs::read_to_string(repository().join("gateway.toml")).unwrap();
+    let text = text.split_once("[storage]").unwrap().1;
+    let root = repository().display().to_string();
+    let text = text
+        .replace("\"target/", &format!("\"{root}/target/"))
+        .replace("\"components/", &format!("\"{root}/components/"))
+        .replace("127.0.0.1:8080", &format!("127.0.0.1:{port}"));
+    format!("[storage]{text}")
 }
 
 /// Sends one order.

@@ -7,6 +7,9 @@ mod notification;
 
 use hostel_sdk::{Result, Router, Subscriptions, database, idempotency, params};
 
+/// The scope of operators, who act for every customer; everybody else acts for oneself.
+const OPERATORS: &str = "shop";
+
 hostel_sdk::service! {
     http: routes,
     messages: subscriptions,

@@ -4,6 +4,7 @@ use hostel_sdk::database::{self, OnceKey};
 use hostel_sdk::{Delivery, Outcome, Problem, Request, Response, Result, params, time};
 use serde::{Deserialize, Serialize};
 
+use crate::OPERATORS;
 use crate::registration::unknown;
 
 /// What a customer was told.
@@ -26,6 +27,7 @@ struct EndedOrder {
 /// `GET /api/customers/{id}/notifications`, oldest first.
 pub fn list(request: &Request) -> Result<Response> {
     let id = request.parameter("id")?;
+    request.caller().require_owner(id, OPERATORS)?;
     let known = "SELECT id FROM customers WHERE id = $1";
     if database::query_first::<String>(known, params![id])?.is_none() {
         return Err(unknown(id).into());

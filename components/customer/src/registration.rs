@@ -1,14 +1,18 @@
 //! Becoming a customer.
 
 use hostel_sdk::database::{self, Transaction};
-use hostel_sdk::{Error, Problem, Request, Response, Result, id, idempotency, params, time};
+use hostel_sdk::{Caller, Error, Problem, Request, Response, Result, client, id, idempotency, params, time};
 use serde::{Deserialize, Serialize};
+
+use crate::OPERATORS;
 
 /// Long enough for any name, short enough for any label.
 const NAME_CHARS_MAX: usize = 200;
 
 /// The longest e-mail address that can be delivered to (RFC 5321, 4.5.3.1.3).
 const EMAIL_BYTES_MAX: usize = 254;
+
+const FIND: &str = "SELECT id, name, email FROM customers WHERE id = $1";
 
 /// A customer as clients see it.
 #[derive(Debug, Serialize, Deserialize)]
@@ -18,11 +22,11 @@ struct Customer {
     email: String,
 }
 
-/// What somebody says who wants to become one.
-#[derive(Debug, Deserialize)]
-struct Registration {
-    name: String,
-    email: String,
+/// What is said of somebody who becomes one: by a request, or by the caller's token.
+#[derive(Debug, Default, Deserialize)]
+struct Details {
+    name: Option<String>,
+    email: Option<String>,
 }
 
 /// `POST /api/customers`; a service's client may send an Idempotency-Key.
@@ -31,24 +35,40 @@ pub fn register(request: &Request) -> Result<Response> {
     if let Some(answer) = once.answered()? {
         return Ok(answer);
     }
-    let Registration { name, email } = request.json()?;
-    let (name, email) = (name.trim().to_owned(), email.trim().to_owned());
-    check(&name, &email)?;
-    let customer = Customer { id: id::new(), name, email };
-    once.run(|transaction| add(transaction, &customer))
+    let customer = read(&request.caller(), request.json()?)?;
+    once.run(|transaction| match transaction.query_first::<Customer>(FIND, params![&customer.id])? {
+        Some(known) => Response::ok(&known),
+        None => add(transaction, &customer),
+    })
 }
 
 /// `GET /api/customers/{id}`.
 pub fn show(request: &Request) -> Result<Response> {
     let id = request.parameter("id")?;
-    let sql = "SELECT id, name, email FROM customers WHERE id = $1";
-    let customer: Option<Customer> = database::query_first(sql, params![id])?;
+    request.caller().require_owner(id, OPERATORS)?;
+    let customer: Option<Customer> = database::query_first(FIND, params![id])?;
     Response::ok(&customer.ok_or_else(|| unknown(id))?)
 }
 
 /// The answer for an id that nobody has.
 pub fn unknown(id: &str) -> Problem {
     Problem::not_found(format!("There is no customer {id}."))
+}
+
+/// Operators make others customers, under new ids. Everybody else becomes one under its own subject, and its
+/// token says what the request leaves out.
+fn read(caller: &Caller, said: Details) -> Result<Customer> {
+    let (id, known) = if caller.has_scope(OPERATORS) {
+        (id::new(), Details::default())
+    } else {
+        (caller.require_subject()?.to_owned(), caller.claims()?.unwrap_or_default())
+    };
+    let text = |said: Option<String>, known: Option<String>| {
+        said.or(known).map(|text| text.trim().to_owned()).unwrap_or_default()
+    };
+    let customer = Customer { id, name: text(said.name, known.name), email: text(said.email, known.email) };
+    check(&customer.name, &customer.email)?;
+    Ok(customer)
 }
 
 fn add(transaction: &Transaction, customer: &Customer) -> Result<Response> {
@@ -61,7 +81,7 @@ fn add(transaction: &Transaction, customer: &Customer) -> Result<Response> {
         }
         Error::from(error)
     })?;
-    Response::created(&format!("/api/customers/{}", customer.id), customer)
+    Response::created(&format!("/api/customers/{}", client::segment(&customer.id)), customer)
 }
 
 fn check(name: &str, email: &str) -> Result<(), Problem> {
@@ -91,7 +111,52 @@ fn is_email(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use hostel_sdk::http::Headers;
+
     use super::*;
+
+    fn request(subject: &str, scopes: &str, claims: &str) -> Request {
+        let mut headers = Headers::new();
+        headers.set("hostel-subject", subject);
+        headers.set("hostel-scopes", scopes);
+        headers.set("hostel-claims", claims);
+        Request::new("POST", "/api/customers").with_headers(headers)
+    }
+
+    fn said(name: Option<&str>, email: Option<&str>) -> Details {
+        Details { name: name.map(str::to_owned), email: email.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_caller_becomes_a_customer_under_its_subject() {
+        let request = request("u1", "openid", r#"{"name": "Ada", "email": "ada@example.com", "iat": 7}"#);
+        let check = |said: Details, name: &str, email: &str| {
+            let customer = read(&request.caller(), said).unwrap();
+            assert_eq!((customer.id.as_str(), customer.name.as_str()), ("u1", name));
+            assert_eq!(customer.email, email);
+        };
+        check(said(None, None), "Ada", "ada@example.com");
+        check(said(Some(" Ada L. "), None), "Ada L.", "ada@example.com");
+        check(said(None, Some("al@example.com")), "Ada", "al@example.com");
+    }
+
+    #[test]
+    fn an_operator_makes_others_customers() {
+        let request = request("operator", "shop", r#"{"name": "O", "email": "o@example.com"}"#);
+        let customer = read(&request.caller(), said(Some("Ada"), Some("ada@example.com"))).unwrap();
+        assert_ne!(customer.id, "operator");
+        let status = |said| read(&request.caller(), said).unwrap_err().into_problem().status();
+        assert_eq!(status(said(None, None)), 422);
+    }
+
+    #[test]
+    fn nobody_becomes_a_customer_unknown_or_without_an_address() {
+        let details = || said(Some("Ada"), Some("ada@example.com"));
+        let unknown = Request::new("POST", "/api/customers");
+        assert_eq!(read(&unknown.caller(), details()).unwrap_err().into_problem().status(), 401);
+        let silent = request("u1", "", "{}");
+        assert_eq!(read(&silent.caller(), said(Some("Ada"), None)).unwrap_err().into_problem().status(), 422);
+    }
 
     #[test]
     fn addresses_have_a_mailbox_and_a_domain() {

@@ -14,14 +14,17 @@ const LINES_MAX: usize = 50;
 /// The most of one product in an order.
 const QUANTITY_MAX: i64 = 10_000;
 
-/// Longer than any sku or customer id of this shop.
-const NAME_BYTES_MAX: usize = 64;
+/// Longer than any sku of this shop.
+const SKU_BYTES_MAX: usize = 64;
+
+/// The longest customer id, which is a subject (OpenID Connect Core 1.0, 2).
+const CUSTOMER_BYTES_MAX: usize = 255;
 
 /// The body of `POST /api/orders`.
 #[derive(Debug, Deserialize)]
 pub struct Draft {
-    /// Who orders.
-    pub customer: String,
+    /// Who orders; the caller when it is left out.
+    pub customer: Option<String>,
     /// What.
     pub lines: Vec<Wish>,
 }
@@ -38,8 +41,10 @@ pub struct Wish {
 impl Draft {
     /// Checks what can be known without asking anybody.
     pub fn check(&self) -> Result<(), Problem> {
-        if self.customer.is_empty() || self.customer.len() > NAME_BYTES_MAX {
-            return Err(unknown_customer(&self.customer));
+        if let Some(customer) = &self.customer
+            && !(1..=CUSTOMER_BYTES_MAX).contains(&customer.len())
+        {
+            return Err(unknown_customer(customer));
         }
         if !(1..=LINES_MAX).contains(&self.lines.len()) {
             return Err(Problem::unprocessable(format!("An order has 1 to {LINES_MAX} lines.")));
@@ -50,7 +55,7 @@ impl Draft {
             if !(1..=QUANTITY_MAX).contains(&wish.quantity) {
                 return Err(refuse(format!("A quantity is 1 to {QUANTITY_MAX}, not {}.", wish.quantity)));
             }
-            if wish.sku.is_empty() || wish.sku.len() > NAME_BYTES_MAX {
+            if wish.sku.is_empty() || wish.sku.len() > SKU_BYTES_MAX {
                 return Err(unknown_sku(&wish.sku, index));
             }
             if !seen.insert(&wish.sku) {
@@ -83,12 +88,13 @@ impl Draft {
 
 /// The answer for a customer whom nobody knows.
 pub fn unknown_customer(id: &str) -> Problem {
-    let shown: String = id.chars().take(NAME_BYTES_MAX).collect();
-    Problem::unprocessable(format!("There is no customer {shown:?}.")).with("field", "customer")
+    let shown: String = id.chars().take(CUSTOMER_BYTES_MAX).collect();
+    let detail = format!("There is no customer {shown:?}; POST /api/customers makes one.");
+    Problem::unprocessable(detail).with("field", "customer")
 }
 
 fn unknown_sku(sku: &str, index: usize) -> Problem {
-    let shown: String = sku.chars().take(NAME_BYTES_MAX).collect();
+    let shown: String = sku.chars().take(SKU_BYTES_MAX).collect();
     Problem::unprocessable(format!("The shop has no product {shown:?}.")).with("line", index)
 }
 
@@ -98,7 +104,7 @@ mod tests {
 
     fn draft(wishes: &[(&str, i64)]) -> Draft {
         let wish = |(sku, quantity): &(&str, i64)| Wish { sku: (*sku).into(), quantity: *quantity };
-        Draft { customer: "ada".into(), lines: wishes.iter().map(wish).collect() }
+        Draft { customer: None, lines: wishes.iter().map(wish).collect() }
     }
 
     fn product(sku: &str, price: i64) -> Product {
@@ -123,6 +129,18 @@ mod tests {
         let wishes: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
         check(&wishes[..LINES_MAX], true);
         check(&wishes, false);
+    }
+
+    #[test]
+    fn a_customer_who_is_named_has_an_id() {
+        let check = |customer: &str, expected: bool| {
+            let draft = Draft { customer: Some(customer.into()), ..draft(&[("mug", 1)]) };
+            assert_eq!(draft.check().is_ok(), expected, "{customer:?}");
+        };
+        check("ada", true);
+        check("", false);
+        check(&"a".repeat(CUSTOMER_BYTES_MAX), true);
+        check(&"a".repeat(CUSTOMER_BYTES_MAX + 1), false);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Order: takes orders and follows them until they are shipped or cancelled.
 //!
-//! `placing` takes an order with the help of `draft` and `neighbours`; `saga` hears what becomes of it and
-//! writes it into its `history`; `showing` shows it; `order` and `store` are what it is and where it is kept.
+//! `placing` takes an order with the help of `draft`, `buyer` and `neighbours`; `saga` hears what becomes of it
+//! and writes it into its `history`; `showing` shows it; `order` and `store` are what it is and where it is kept.
 
 mod placing;
 mod draft;
+mod buyer;
 mod neighbours;
 mod saga;
 mod history;
@@ -15,6 +16,9 @@ mod store;
 use hostel_sdk::{Result, Router, Subscriptions, database, idempotency, params};
 
 use history::Status;
+
+/// The scope of operators, who act for every customer; everybody else acts for oneself.
+const OPERATORS: &str = "shop";
 
 hostel_sdk::service! {
     http: routes,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::draft::{Draft, unknown_customer};
 use crate::order::{Line, Order};
-use crate::{neighbours, store};
+use crate::{buyer, neighbours, store};
 
 /// `order.placed`, the beginning of the saga. Amounts are cents.
 #[derive(Debug, Serialize)]
@@ -26,13 +26,15 @@ pub fn place(request: &Request) -> Result<Response> {
     }
     let draft: Draft = request.json()?;
     draft.check()?;
+    let caller = request.caller();
+    let customer = buyer::of(&caller, draft.customer.as_deref())?;
     // Neighbours are asked first: an open transaction waits for nobody but the disk.
-    if !neighbours::is_customer(&draft.customer)? {
-        return Err(unknown_customer(&draft.customer).into());
+    if !neighbours::is_customer(customer)? {
+        return Err(unknown_customer(customer).into());
     }
     let catalogue = neighbours::products(draft.lines.iter().map(|wish| wish.sku.as_str()))?;
     let (lines, total) = draft.price(&catalogue)?;
-    let order = Order::place(id::new(), draft.customer, lines, total);
+    let order = Order::place(id::new(), customer.to_owned(), lines, total);
     once.run(|transaction| keep(transaction, &order))
 }
 

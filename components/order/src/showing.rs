@@ -5,22 +5,21 @@ use std::vec;
 use hostel_sdk::{Problem, Request, Response, Result};
 
 use crate::order::Order;
-use crate::store;
+use crate::{OPERATORS, buyer, store};
 
 /// `GET /api/orders/{id}`.
 pub fn show(request: &Request) -> Result<Response> {
     let id = request.parameter("id")?;
-    let order = store::find(id)?;
-    Response::ok(&order.ok_or_else(|| Problem::not_found(format!("There is no order {id}.")))?)
+    let order = store::find(id)?.ok_or_else(|| Problem::not_found(format!("There is no order {id}.")))?;
+    request.caller().require_owner(&order.customer, OPERATORS)?;
+    Response::ok(&order)
 }
 
-/// `GET /api/orders?customer={id}`: all of them, oldest first. They are read page by page while they are
-/// sent, so that a customer of many years fits into memory.
+/// `GET /api/orders`, the caller's own, or `?customer={id}`: all of them, oldest first. They are read page by
+/// page while they are sent, so that a customer of many years fits into memory.
 pub fn list(request: &Request) -> Result<Response> {
-    let Some(customer) = request.query("customer") else {
-        return Err(Problem::bad_request("Say whose orders: /api/orders?customer={id}.").into());
-    };
-    let mut orders = Orders { customer: customer.to_owned(), page: Vec::new().into_iter(), last: None };
+    let customer = buyer::of(&request.caller(), request.query("customer"))?.to_owned();
+    let mut orders = Orders { customer, page: Vec::new().into_iter(), last: None };
     // What fails on the first page can still be told with a status.
     orders.turn()?;
     Ok(Response::list(orders))

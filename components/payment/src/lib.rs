@@ -9,6 +9,9 @@ mod event;
 use hostel_sdk::{Problem, Request, Response, Result, Router, Subscriptions, database, params, time};
 use serde::{Deserialize, Serialize};
 
+/// The scope of operators, who act for every customer; everybody else acts for oneself.
+const OPERATORS: &str = "shop";
+
 hostel_sdk::service! {
     http: routes,
     messages: subscriptions,
@@ -43,7 +46,9 @@ fn show(request: &Request) -> Result<Response> {
                FROM payments WHERE order_id = $1";
     let payment: Option<Payment> = database::query_first(sql, params![order])?;
     let unknown = || Problem::not_found(format!("There is no payment for order {order}."));
-    Response::ok(&payment.ok_or_else(unknown)?)
+    let payment = payment.ok_or_else(unknown)?;
+    request.caller().require_owner(&payment.customer, OPERATORS)?;
+    Response::ok(&payment)
 }
 
 fn health() -> Result<()> {

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 use crate::http::Headers;
+use crate::problem::Problem;
 
 /// The caller of a request.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +19,25 @@ impl<'a> Caller<'a> {
     /// original caller.
     pub fn subject(&self) -> Option<&'a str> {
         self.0.get("hostel-subject")
+    }
+
+    /// The same, for what nobody may do unknown.
+    ///
+    /// # Errors
+    /// 401 when the gateway has authenticated nobody.
+    pub fn require_subject(&self) -> Result<&'a str, Problem> {
+        self.subject().ok_or_else(|| Problem::unauthorized("Sign in, or send a token, and try again."))
+    }
+
+    /// Lets pass whom a thing belongs to, and who has a scope to act for everybody.
+    ///
+    /// # Errors
+    /// 403 for anybody else.
+    pub fn require_owner(&self, owner: &str, scope: &str) -> Result<(), Problem> {
+        if self.subject() == Some(owner) || self.has_scope(scope) {
+            return Ok(());
+        }
+        Err(Problem::forbidden(format!("This belongs to somebody else; others need the scope {scope}.")))
     }
 
     /// The scopes of the caller, separated by spaces in the header.
@@ -49,5 +69,42 @@ impl<'a> Caller<'a> {
     /// The id of the request, found again in access log, logs and problem documents.
     pub fn request_id(&self) -> Option<&'a str> {
         self.0.get("hostel-request")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(subject: Option<&str>, scopes: &str) -> Headers {
+        let mut headers = Headers::new();
+        if let Some(subject) = subject {
+            headers.set("hostel-subject", subject);
+        }
+        headers.set("hostel-scopes", scopes);
+        headers
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_is_for_its_owner_and_those_with_the_scope() {
+        let check = |subject: Option<&str>, scopes: &str, expected: bool| {
+            let headers = headers(subject, scopes);
+            let allowed = Caller::new(&headers).require_owner("ada", "shop");
+            assert_eq!(allowed.is_ok(), expected, "{subject:?} {scopes:?}");
+            assert!(allowed.is_ok() || allowed.is_err_and(|problem| problem.status() == 403));
+        };
+        check(Some("ada"), "", true);
+        check(Some("eve"), "openid shop", true);
+        check(Some("eve"), "shopping", false);
+        check(Some("Ada"), "", false);
+        check(Some(""), "", false);
+        check(None, "", false);
+    }
+
+    #[test]
+    fn nobody_is_asked_to_sign_in() {
+        let (known, unknown) = (headers(Some("ada"), ""), headers(None, ""));
+        assert_eq!(Caller::new(&known).require_subject().unwrap(), "ada");
+        assert_eq!(Caller::new(&unknown).require_subject().unwrap_err().status(), 401);
     }
 }

@@ -7,6 +7,9 @@ mod event;
 
 use hostel_sdk::{Result, Router, Subscriptions, database, params};
 
+/// The scope of operators, who act for every customer; everybody else acts for oneself.
+const OPERATORS: &str = "shop";
+
 hostel_sdk::service! {
     http: routes,
     messages: subscriptions,

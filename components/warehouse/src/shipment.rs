@@ -4,6 +4,7 @@ use hostel_sdk::database::{self, OnceKey};
 use hostel_sdk::{Delivery, Message, Outcome, Problem, Request, Response, Result, params, time};
 use serde::{Deserialize, Serialize};
 
+use crate::OPERATORS;
 use crate::event::{OrderEvent, Step};
 
 /// A shipment as clients see it.
@@ -28,9 +29,10 @@ struct Line {
 pub fn show(request: &Request) -> Result<Response> {
     let order = request.parameter("order")?;
     let head = "SELECT customer, at_ms FROM shipments WHERE order_id = $1";
-    let Some((customer, at)) = database::query_first(head, params![order])? else {
+    let Some((customer, at)) = database::query_first::<(String, i64)>(head, params![order])? else {
         return Err(Problem::not_found(format!("There is no shipment for order {order}.")).into());
     };
+    request.caller().require_owner(&customer, OPERATORS)?;
     let lines = "SELECT sku, quantity FROM shipment_lines WHERE order_id = $1 ORDER BY position";
     let lines = database::query(lines, params![order])?;
     Response::ok(&Shipment { order: order.to_owned(), customer, status: "shipped", lines, at })

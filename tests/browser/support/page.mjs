@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 
 // An order takes well under a second; a cold start on a loaded machine may compile first.
 const WAIT_MS = 30_000;
+// A signed token, wherever it stands.
+const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+/;
 
 /** One visit to the shop. */
 export class ShopPage {
@@ -24,6 +26,15 @@ export class ShopPage {
   static async open(chromium, url, { expected = [], ...options }) {
     const context = await chromium.newContext(options);
     context.setDefaultTimeout(WAIT_MS);
+    return ShopPage.#openIn(context, url, expected);
+  }
+
+  /** Another tab of the same browser. */
+  openTab() {
+    return ShopPage.#openIn(this.#context, this.#url, this.#expected);
+  }
+
+  static async #openIn(context, url, expected) {
     const page = new ShopPage(await context.newPage(), context, url, expected);
     page.#watch();
     await page.#page.goto(url);
@@ -60,9 +71,69 @@ export class ShopPage {
     return this.product(sku).getByTestId("add").click();
   }
 
-  async enterDetails({ name, email }) {
-    await this.get("name").fill(name);
-    await this.get("email").fill(email);
+  /** A field of the provider's pages. */
+  field(label) {
+    return this.#page.getByLabel(label, { exact: true });
+  }
+
+  /** Makes an account and comes back to the shop; `by` is the link that leads there. */
+  async signUp(person, by = "sign-up") {
+    await this.get(by).click();
+    await this.field("Name").fill(person.name);
+    await this.#signInAs(person, "Create account");
+  }
+
+  /** Signs in to an account that is there and comes back to the shop. */
+  async signIn(person, by = "sign-in") {
+    await this.get(by).click();
+    await this.#signInAs(person, "Sign in");
+  }
+
+  async #signInAs(person, button) {
+    await this.field("E-mail").fill(person.email);
+    await this.field("Password").fill(person.password);
+    await this.assertFitsWidth();
+    await this.#page.getByRole("button", { name: button }).click();
+    await this.signedIn(person);
+  }
+
+  /** Waits until the page shows who is signed in. */
+  async signedIn({ name, email }) {
+    await this.get("customer-email").filter({ hasText: email }).waitFor();
+    await this.get("product").first().waitFor();
+    assert.equal(await this.get("greeting").textContent(), `Hello, ${name}`);
+    assert.ok(await this.get("sign-out").isVisible());
+  }
+
+  /** Waits until the page shows that nobody is, and nothing of whoever was. */
+  async signedOut() {
+    await this.get("sign-in").waitFor();
+    for (const testId of ["sign-out", "customer", "activity", "tracker", "place-order"]) {
+      assert.ok(await this.get(testId).isHidden(), `${testId} is still shown`);
+    }
+    assert.equal(await this.get("greeting").textContent(), "");
+  }
+
+  /** Has the browser lose its session, as when it has ended. */
+  loseSession() {
+    return this.#context.clearCookies();
+  }
+
+  /** No script can reach a token: not in a cookie, a storage, the page, or what the page was answered. */
+  async assertNoTokenInReach() {
+    const cookies = await this.#context.cookies();
+    assert.ok(cookies.length > 0, "there is a session");
+    for (const { name, value, httpOnly, sameSite } of cookies) {
+      assert.deepEqual({ httpOnly, sameSite }, { httpOnly: true, sameSite: "Lax" }, name);
+      assert.doesNotMatch(value, TOKEN, name);
+    }
+    const reach = await this.#page.evaluate(async () => JSON.stringify([
+      document.cookie, { ...localStorage }, { ...sessionStorage }, await indexedDB.databases(), await caches.keys(),
+      document.documentElement.outerHTML,
+    ]));
+    assert.match(reach, /^\["",/, "no cookie can be read");
+    assert.doesNotMatch(reach, TOKEN);
+    for (const { name, value } of cookies) assert.ok(!reach.includes(value), `${name} can be read`);
   }
 
   /** Walks to this control with the Tab key, as a person without a mouse does. */
@@ -185,6 +256,13 @@ export class ShopPage {
       const text = message.text();
       if (message.type() !== "error" || this.#expected.some((pattern) => pattern.test(text))) return;
       this.#faults.push(`console error: ${text} (${message.location().url})`);
+    });
+    this.#page.on("response", async (response) => {
+      if (response.request().resourceType() !== "fetch") return;
+      if (TOKEN.test(await response.text().catch(() => ""))) this.#faults.push(`a token for the page: ${response.url()}`);
+    });
+    this.#page.on("request", (request) => {
+      if ("authorization" in request.headers()) this.#faults.push(`a token of the page: ${request.url()}`);
     });
     this.#page.on("pageerror", (error) => this.#faults.push(`thrown on the page: ${error.message}`));
     this.#context.on("request", (request) => {

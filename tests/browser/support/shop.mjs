@@ -1,8 +1,11 @@
 // The running shop's API, for arranging a test and for checking what the page claims.
 
+import { Operator } from "./operator.mjs";
+
 /** The shop at one base URL. */
 export class Shop {
   #products = null;
+  #operator = new Operator();
 
   constructor(url) {
     this.url = url;
@@ -55,11 +58,8 @@ export class Shop {
   }
 
   async #call(method, path, body) {
-    const response = await fetch(new URL(path, this.url), {
-      method,
-      headers: body === undefined ? {} : { "content-type": "application/json" },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
+    const headers = { authorization: `Bearer ${this.#operator.token()}`, "content-type": "application/json" };
+    const response = await fetch(new URL(path, this.url), { method, headers, body: body && JSON.stringify(body) });
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path} answered ${response.status}: ${text}`);
     return JSON.parse(text);

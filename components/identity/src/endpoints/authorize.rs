@@ -30,8 +30,9 @@ fn try_show(request: &Request) -> Result<Response, Failure> {
     if visit.asked.prompt == Prompt::Never {
         return Ok(visit.refuse(&OauthError::new("login_required", "The user must sign in first.")));
     }
+    let form = if visit.asked.prompt == Prompt::Create { Form::SignUp } else { Form::SignIn };
     let email = visit.asked.login_hint.as_deref().unwrap_or_default();
-    Ok(visit.page(Form::SignIn, 200, None, Typed { email, name: "" })?)
+    Ok(visit.page(form, 200, None, Typed { email, name: "" })?)
 }
 
 fn try_submit(request: &Request) -> Result<Response, Failure> {
@@ -74,8 +75,10 @@ fn proven_user(email: &str, password: &Password) -> Result<Option<User>> {
 
 /// Who is signed in, when that is enough for this request.
 fn known_user(visit: &Visit<'_>) -> Result<Option<SignedIn>> {
-    let cookie = Cookie::Session.of(visit.request, &visit.issuer);
-    let Some(cookie) = cookie.filter(|_| visit.asked.prompt != Prompt::Always) else { return Ok(None) };
+    if matches!(visit.asked.prompt, Prompt::Always | Prompt::Create) {
+        return Ok(None);
+    }
+    let Some(cookie) = Cookie::Session.of(visit.request, &visit.issuer) else { return Ok(None) };
     let Some(signed_in) = Session::find(cookie, visit.now_ms)? else { return Ok(None) };
     if !is_recent(&signed_in, visit.asked.max_age_s, visit.now_ms) {
         return Ok(None);

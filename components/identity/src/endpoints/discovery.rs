@@ -32,7 +32,7 @@ pub fn show(_: &Request) -> Result<Response> {
         "revocation_endpoint_auth_methods_supported": ways,
         "introspection_endpoint_auth_methods_supported": &ways[..2],
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login"],
+        "prompt_values_supported": ["none", "login", "create"],
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "name", "email", "email_verified"],
         "authorization_response_iss_parameter_supported": true,
         "claims_parameter_supported": false,

@@ -55,12 +55,14 @@ pub struct Destination {
     state: Option<String>,
 }
 
-/// Whether the user may be asked, or must be.
+/// Whether the user may be asked, or must be, and for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Prompt {
     WhenNeeded,
     Never,
     Always,
+    /// To sign up (Initiating User Registration via OpenID Connect 1.0).
+    Create,
 }
 
 /// Why a request is refused.
@@ -105,17 +107,21 @@ impl AuthorizationRequest {
         {
             return Err(OauthError::invalid_request("The state or nonce is too long."));
         }
+        let prompt = check_prompt(parameters.get("prompt").unwrap_or_default())?;
+        // The wish to sign up is heard once: whoever then chooses to sign in is shown that form.
+        let goes_on =
+            if prompt == Prompt::Create { parameters.clone().without("prompt") } else { parameters.clone() };
         Ok(Self {
             client: client.clone(),
             destination: destination.clone(),
             scope: Scope::granted(parameters.get("scope"), &client.scopes)?,
             nonce: text("nonce"),
             challenge: check_challenge(parameters)?,
-            prompt: check_prompt(parameters.get("prompt").unwrap_or_default())?,
+            prompt,
             max_age_s: check_max_age(parameters.get("max_age"))?,
             login_hint: text("login_hint"),
             id_token_hint: text("id_token_hint"),
-            query: parameters.to_query(),
+            query: goes_on.to_query(),
         })
     }
 }
@@ -198,6 +204,7 @@ fn check_prompt(text: &str) -> Result<Prompt, OauthError> {
         _ if words.contains(&"none") => {
             Err(OauthError::invalid_request("The prompt none goes with no other."))
         }
+        _ if words.contains(&"create") => Ok(Prompt::Create),
         _ if words.contains(&"login") || words.contains(&"select_account") => Ok(Prompt::Always),
         _ => Ok(Prompt::WhenNeeded),
     }
@@ -231,6 +238,13 @@ mod tests {
         assert_eq!((asked.max_age_s, asked.prompt), (Some(60), Prompt::Always));
         let again = read(asked.query()).unwrap();
         assert_eq!((again.destination, again.challenge), (asked.destination, asked.challenge));
+    }
+
+    #[test]
+    fn a_wish_to_sign_up_is_heard_once() {
+        let asked = read(&format!("{GOOD}&prompt=create")).unwrap();
+        assert_eq!(asked.prompt, Prompt::Create);
+        assert_eq!(read(asked.query()).unwrap().prompt, Prompt::WhenNeeded);
     }
 
     #[test]
@@ -271,6 +285,7 @@ mod tests {
         check(GOOD.replace("scope=openid", "scope=openid+admin"), "invalid_scope");
         check(format!("{GOOD}&scope=openid"), "invalid_request");
         check(format!("{GOOD}&prompt=none+login"), "invalid_request");
+        check(format!("{GOOD}&prompt=create+none"), "invalid_request");
         check(format!("{GOOD}&max_age=-1"), "invalid_request");
         check(format!("{GOOD}&response_mode=fragment"), "invalid_request");
         check(format!("{GOOD}&request=x"), "request_not_supported");

@@ -69,6 +69,13 @@ impl Parameters {
         self.repeated.as_deref()
     }
 
+    /// The others than this one.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.pairs.retain(|(given, _)| given != name);
+        self
+    }
+
     /// The same as a query.
     pub fn to_query(&self) -> String {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.pairs).finish()
@@ -112,5 +119,6 @@ mod tests {
         let read = Parameters::of_query(&request, &["a", "b"]);
         assert_eq!((read.get("a"), read.get("unknown"), read.repeated()), (Some("1"), None, Some("b")));
         assert_eq!(Parameters::of_query(&request, &["a"]).to_query(), "a=1");
+        assert_eq!(read.without("b").to_query(), "a=1");
     }
 }

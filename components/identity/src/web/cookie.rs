@@ -51,8 +51,8 @@ impl Cookie {
             (true, _) => "__Secure-",
         };
         let name = match self {
-            Self::Session => "hostel-session",
-            Self::Form => "hostel-form",
+            Self::Session => "identity-session",
+            Self::Form => "identity-form",
         };
         format!("{prefix}{name}")
     }
@@ -69,10 +69,10 @@ mod tests {
         let issuer = Issuer::for_tests();
         let set = Cookie::Session.set(&issuer, "v");
         let expected =
-            "__Secure-hostel-session=v; Path=/identity; Max-Age=43200; HttpOnly; SameSite=Lax; Secure";
+            "__Secure-identity-session=v; Path=/identity; Max-Age=43200; HttpOnly; SameSite=Lax; Secure";
         assert_eq!(set, expected);
         let cleared = Cookie::Session.clear(&issuer);
-        assert!(cleared.starts_with("__Secure-hostel-session=; Path=/identity; Max-Age=0;"), "{cleared}");
+        assert!(cleared.starts_with("__Secure-identity-session=; Path=/identity; Max-Age=0;"), "{cleared}");
     }
 
     #[test]
@@ -84,9 +84,9 @@ mod tests {
             let request = Request::new("GET", "/").with_headers(headers);
             assert_eq!(Cookie::Form.of(&request, &issuer), expected, "{line}");
         };
-        check("a=b; __Secure-hostel-form=v", Some("v"));
-        check("hostel-form=v", None);
-        check("x__Secure-hostel-form=v", None);
+        check("a=b; __Secure-identity-form=v", Some("v"));
+        check("identity-form=v", None);
+        check("x__Secure-identity-form=v", None);
         check("", None);
     }
 }

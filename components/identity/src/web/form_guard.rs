@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn a_form_counts_in_its_browser_for_its_action_for_an_hour() {
         let (issuer, vault) = (Issuer::for_tests(), Vault::for_tests());
-        let own = request(&[("cookie", "__Secure-hostel-form=b1"), ("origin", ORIGIN)]);
+        let own = request(&[("cookie", "__Secure-identity-form=b1"), ("origin", ORIGIN)]);
         let token = FormGuard::new(&own, &issuer, &vault, 1_000).stamp("sign-in").unwrap().token;
         let check = |request: &Request, action: &str, token: Option<&str>, now_ms: i64, expected: bool| {
             let guard = FormGuard::new(request, &issuer, &vault, now_ms);
@@ -107,11 +107,11 @@ mod tests {
         check(&own, "sign-up", Some(&token), 1_000, false);
         check(&own, "sign-in", Some(&token.replacen("1000", "1001", 1)), 1_001, false);
         check(&own, "sign-in", None, 1_000, false);
-        let stranger = request(&[("cookie", "__Secure-hostel-form=b2"), ("origin", ORIGIN)]);
+        let stranger = request(&[("cookie", "__Secure-identity-form=b2"), ("origin", ORIGIN)]);
         check(&stranger, "sign-in", Some(&token), 1_000, false);
         check(&request(&[("origin", ORIGIN)]), "sign-in", Some(&token), 1_000, false);
         let other_site =
-            request(&[("cookie", "__Secure-hostel-form=b1"), ("origin", "https://evil.example")]);
+            request(&[("cookie", "__Secure-identity-form=b1"), ("origin", "https://evil.example")]);
         check(&other_site, "sign-in", Some(&token), 1_000, false);
     }
 

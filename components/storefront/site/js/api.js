@@ -21,12 +21,19 @@ export class Problem extends Error {
   }
 }
 
+let signedOut = () => {};
+
+/** Calls `heard` whenever an answer says that the person is not signed in, or no longer. */
+export function whenSignedOut(heard) {
+  signedOut = heard;
+}
+
+/** `{signed_in, subject, name, email}`; when nobody has signed in, the first alone. */
+export const session = () => call("GET", "/session");
 /** `[{sku, name, price, available}]`, prices in cents. */
 export const products = () => call("GET", "/api/products");
-/** `{id, name, email}`; 409 when the e-mail is taken. */
-export const createCustomer = (name, email) => call("POST", "/api/customers", JSON.stringify({ name, email }));
-/** `{id, name, email}`; 404 when nobody has this id. */
-export const customer = (id) => call("GET", `/api/customers/${encodeURIComponent(id)}`);
+/** `{id, name, email}` of the person who has signed in, who is a customer from the first time on. */
+export const becomeCustomer = () => call("POST", "/api/customers", "{}");
 /** `[{order, message, at}]`. */
 export const notifications = (id) => call("GET", `/api/customers/${encodeURIComponent(id)}/notifications`);
 /** The customer's orders, oldest first. */
@@ -45,6 +52,7 @@ async function call(method, path, body, headers = {}) {
   }
   const { response, text } = await send(path, request);
   const answer = parse(text);
+  if (response.status === 401) signedOut();
   if (!response.ok) throw problemOf(response, answer);
   if (answer === undefined) {
     throw new Problem(response.status, "The shop gave an answer that we cannot read", "Please try again in a moment.");
@@ -70,6 +78,9 @@ function parse(text) {
 }
 
 function problemOf(response, answer) {
+  if (response.status === 401) {
+    return new Problem(401, "Please sign in again", "Your session has ended. What is in your cart is still there.");
+  }
   const seconds = Number(response.headers.get("retry-after"));
   const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
   const title = textOr(answer?.title, response.status >= 500 ? "The shop is busy" : "That did not work");

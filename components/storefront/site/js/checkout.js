@@ -27,24 +27,26 @@ export class Checkout {
 
   /** Makes the button say what it would do. */
   show() {
-    const pieces = this.#cart.pieces();
+    const isEmpty = this.#cart.pieces() === 0;
+    const { person, signedOut } = this.#customer;
     const button = byId("place-order");
-    button.hidden = pieces === 0;
-    button.disabled = this.#busy;
+    button.hidden = isEmpty || signedOut;
+    button.disabled = this.#busy || !person;
     button.setAttribute("aria-busy", String(this.#busy));
     button.textContent = `Place order · ${money(this.#cart.total())}`;
+    byId("checkout-sign-in").hidden = isEmpty || !signedOut;
+    byId("checkout-sign-up").hidden = isEmpty || !signedOut;
     if (this.#busy) return;
-    const hint = pieces > 0 && !this.#customer.person ? "Your details are saved with your first order." : "";
-    byId("checkout-note").textContent = hint;
+    byId("checkout-note").textContent = signedOut && !isEmpty ? "What is in your cart stays there meanwhile." : "";
   }
 
-  /** Orders what is in the cart for the customer, who is saved first when needed. */
+  /** Orders what is in the cart for the person who has signed in. */
   async place() {
-    if (this.#busy || this.#cart.pieces() === 0) return;
+    if (this.#busy || this.#cart.pieces() === 0 || !this.#customer.person) return;
     this.#setBusy(true);
     showProblem("checkout-problem", null);
     try {
-      if (await this.#customer.save()) await this.#order();
+      await this.#order();
     } finally {
       this.#setBusy(false);
     }

@@ -20,13 +20,26 @@ const notifications = new Notifications();
 let cartInView = false;
 
 cart.show();
-catalogue.refresh();
-customer.start();
-showActivity();
+catalogue.refresh().then(goToPlace);
+customer.ask();
 hideBarBesideCart();
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) catalogue.refresh();
+  if (!document.hidden) lookAgain();
 });
+// A page that comes back by the Back button may show somebody who has signed out meanwhile.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) lookAgain();
+});
+
+// A person who left the cart to sign in comes back to it; without its products the page is too short for that.
+function goToPlace() {
+  byId(location.hash.slice(1))?.scrollIntoView({ behavior: "instant" });
+}
+
+function lookAgain() {
+  catalogue.refresh();
+  customer.ask();
+}
 
 function catalogueLoaded() {
   cart.show();
