@@ -106,7 +106,6 @@ async fn embedded(port: u16, more: &str) -> Host {
         },
         {
             "id": "phone", "name": "Phone", "redirect_uris": [format!("{base}/back")],
-            "grants": ["authorization_code", "refresh_token"],
         },
     ]);
     let config = format!(

@@ -144,7 +144,8 @@ fn every_file_has_a_caption_and_is_not_too_long() {
 #[test]
 fn the_architecture_page_names_only_what_is_there() {
     let page = fs::read_to_string(repository().join("ARCHITECTURE.md")).unwrap();
-    let rows = page.lines().filter(|line| line.starts_with("| ") && line.contains(".rs`") || line.contains("/`"));
+    let rows =
+        page.lines().filter(|line| line.starts_with("| ") && line.contains(".rs`") || line.contains("/`"));
     let named = rows.flat_map(|line| line.split('`').skip(1).step_by(2));
     let paths: Vec<&str> = named.filter(|text| text.ends_with(".rs") || text.ends_with('/')).collect();
     assert!(paths.len() > 20, "{paths:?}");

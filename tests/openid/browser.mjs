@@ -40,7 +40,9 @@ export class Browser {
   }
 
   async #send(url, options) {
-    const cookie = [...this.#jar].map(([name, { value }]) => `${name}=${value}`).join('; ');
+    const { pathname } = new URL(url);
+    const sent = [...this.#jar].filter(([, { path }]) => pathname.startsWith(path));
+    const cookie = sent.map(([name, { value }]) => `${name}=${value}`).join('; ');
     const headers = { ...options.headers, 'x-forwarded-for': this.#address, ...(cookie && { cookie }) };
     const started = performance.now();
     const response = await fetch(url, { ...options, headers, redirect: 'manual' });
@@ -60,20 +62,29 @@ export class Browser {
 
   #keep(line) {
     const [pair, ...attributes] = line.split(';').map((part) => part.trim());
-    const [name, value] = pair.split('=');
+    const [name, value] = pair.split(/=(.*)/s);
     if (attributes.includes('Max-Age=0')) this.#jar.delete(name);
-    else this.#jar.set(name, { value, attributes });
+    else {
+      const path = attributes.find((one) => one.startsWith('Path='))?.slice('Path='.length) ?? '/';
+      this.#jar.set(name, { value, attributes, path });
+    }
   }
 }
 
 function form(text, url) {
-  const action = text.match(/<form method="post" action="([^"]*)"/)?.[1];
-  if (action === undefined) return undefined;
-  const hidden = [...text.matchAll(/<input type="hidden" name="([^"]*)" value="([^"]*)"/g)];
+  const tag = [...text.matchAll(/<form\b[^>]*>/g)].map(([tag]) => tag).find((tag) => attribute(tag, 'method') === 'post');
+  if (tag === undefined) return undefined;
+  const inputs = [...text.matchAll(/<input\b[^>]*>/g)].map(([input]) => input);
+  const hidden = inputs.filter((input) => attribute(input, 'type') === 'hidden');
   return {
-    action: new URL(unescape(action), url).href,
-    hidden: Object.fromEntries(hidden.map(([, name, value]) => [name, unescape(value)])),
+    action: new URL(attribute(tag, 'action'), url).href,
+    hidden: Object.fromEntries(hidden.map((input) => [attribute(input, 'name'), attribute(input, 'value') ?? ''])),
   };
+}
+
+function attribute(tag, name) {
+  const value = tag.match(new RegExp(`\\b${name}="([^"]*)"`))?.[1];
+  return value && unescape(value);
 }
 
 function unescape(text) {
