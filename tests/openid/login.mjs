@@ -35,12 +35,12 @@ summary();
 
 async function strangers() {
   const nobody = new Browser();
-  const shown = await nobody.get(`${GATEWAY}/session`);
-  check('nobody is signed in', shown.text === '{"signed_in":false}', shown.text);
-  check('what is told of it is kept nowhere', shown.headers.get('cache-control') === 'no-store');
+  const told = await nobody.get(`${GATEWAY}/session`);
+  check('nobody is signed in', told.text === '{"signed_in":false}', told.text);
+  check('what is told of it is kept nowhere', told.headers.get('cache-control') === 'no-store');
   check('a program is refused', (await nobody.get(`${GATEWAY}/echo?x=1`)).status === 401);
-  const person = await nobody.get(`${GATEWAY}/echo?x=1`, { 'sec-fetch-mode': 'navigate' });
-  check('a person is sent to sign in', person.status === 302 && person.location.href === `${GATEWAY}/session/login?to=%2Fecho%3Fx%3D1`, person);
+  const person = await raw('/echo?x=1', { 'sec-fetch-mode': 'navigate' });
+  check('a person is sent to sign in', person.status === 302 && person.headers.location === '/session/login?to=%2Fecho%3Fx%3D1', person.headers);
   for (const to of ['//evil.example', 'https://evil.example', '/\\evil.example', 'orders', '']) {
     const refused = await nobody.get(`${GATEWAY}/session/login?to=${encodeURIComponent(to)}`);
     check(`nobody is sent on to ${JSON.stringify(to)}`, refused.status === 400, refused);
@@ -66,12 +66,12 @@ async function signsIn() {
 }
 
 async function counts(browser) {
-  const shown = JSON.parse((await browser.get(`${GATEWAY}/session`)).text);
-  check('the page may know who is signed in', shown.signed_in && shown.subject && shown.email.endsWith('@example.com'), shown);
+  const told = JSON.parse((await browser.get(`${GATEWAY}/session`)).text);
+  check('the page may know who is signed in', told.signed_in && told.subject && told.email.endsWith('@example.com'), told);
   const seen = JSON.parse((await browser.get(`${GATEWAY}/echo`)).text).headers;
-  check('the service knows who asks', seen['hostel-subject'] === shown.subject, seen);
+  check('the service knows who asks', seen['hostel-subject'] === told.subject, seen);
   check('and what that permits', seen['hostel-scopes'].split(' ').includes('email'), seen);
-  check('and what the provider says', JSON.parse(seen['hostel-claims']).email === shown.email, seen);
+  check('and what the provider says', JSON.parse(seen['hostel-claims']).email === told.email, seen);
   check('but never what opens the session', seen.cookie === undefined && seen.authorization === undefined, seen);
   check('scopes open routes', (await browser.get(`${GATEWAY}/scoped`)).status === 200);
   check('and lacking ones do not', (await browser.get(`${GATEWAY}/denied`)).status === 403);
@@ -100,16 +100,16 @@ async function otherSites(browser) {
 }
 
 async function planted(cookie) {
-  check('the cookie opens the session', (await raw(cookie, new URL(GATEWAY).host)) === 200);
-  check('but not under another name of the host', (await raw(cookie, 'other.example')) === 401);
-  check('nor at another port', (await raw(cookie, '127.0.0.1:1')) === 401);
+  check('the cookie opens the session', (await shown(cookie)) === 200);
+  check('but not under another name of the host', (await shown(cookie, 'other.example')) === 401);
+  check('nor at another port', (await shown(cookie, '127.0.0.1:1')) === 401);
   const middle = Math.floor(cookie.length / 2);
   const changed = cookie.slice(0, middle) + (cookie[middle] === 'A' ? 'B' : 'A') + cookie.slice(middle + 1);
   for (const forged of [changed, cookie.slice(0, -4), '', 'x', 'A'.repeat(5000)]) {
-    check(`a forged cookie of ${forged.length} letters opens nothing`, (await raw(forged, new URL(GATEWAY).host)) === 401);
+    check(`a forged cookie of ${forged.length} letters opens nothing`, (await shown(forged)) === 401);
   }
   const two = `${cookie}; ${SESSION}=x`;
-  check('of two cookies none counts', (await raw(two, new URL(GATEWAY).host)) === 401);
+  check('of two cookies none counts', (await shown(two)) === 401);
 }
 
 async function brokenReturns() {
@@ -142,7 +142,7 @@ async function rotates() {
   const former = browser.cookie(SESSION);
   const landed = await browser.get(await atTheProvider(browser, await begin(browser, '/echo')));
   check('a second login gives another session', landed.status === 303 && browser.cookie(SESSION) !== former);
-  check('and ends the first', (await raw(former, new URL(GATEWAY).host)) === 401);
+  check('and ends the first', (await shown(former)) === 401);
 }
 
 async function signsOut() {
@@ -151,7 +151,7 @@ async function signsOut() {
   const out = await browser.request('POST', `${GATEWAY}/session/logout`, { origin: GATEWAY });
   check('signing out leads over the provider', out.status === 303 && out.location.searchParams.get('post_logout_redirect_uri') === `${GATEWAY}/`, out);
   check('the browser forgets the session', browser.cookie(SESSION) === undefined);
-  check('a stolen cookie is useless after it', (await raw(stolen, new URL(GATEWAY).host)) === 401);
+  check('a stolen cookie is useless after it', (await shown(stolen)) === 401);
 }
 
 async function leavesCookies() {
@@ -162,7 +162,7 @@ async function leavesCookies() {
 async function lookAgain(isSignedIn) {
   const { cookie } = JSON.parse(readFileSync(JAR));
   // Several at once: the provider takes each refresh token once.
-  const seen = await Promise.all(Array.from({ length: 8 }, () => raw(cookie, new URL(GATEWAY).host)));
+  const seen = await Promise.all(Array.from({ length: 8 }, () => shown(cookie)));
   check(`the session ${isSignedIn ? 'goes on' : 'is over'}`, seen.every((status) => status === (isSignedIn ? 200 : 401)), seen);
 }
 
@@ -197,13 +197,17 @@ async function atTheProvider(browser, url) {
   throw new Error(`the provider never sends the browser back from ${url}`);
 }
 
-// A request whose Host and cookie are written by hand.
-function raw(cookie, host) {
+// How a request with this cookie is answered that asks for this host.
+async function shown(cookie, host = new URL(GATEWAY).host) {
+  return (await raw('/echo', { host, cookie: `${SESSION}=${cookie}` })).status;
+}
+
+// A request whose headers are written by hand, also those that fetch writes itself.
+function raw(path, headers) {
   return new Promise((done, failed) => {
-    const headers = { host, cookie: `${SESSION}=${cookie}` };
-    httpRequest(`${GATEWAY}/echo`, { headers }, (response) => {
+    httpRequest(`${GATEWAY}${path}`, { headers }, (response) => {
       response.resume();
-      done(response.statusCode);
+      done({ status: response.statusCode, headers: response.headers });
     }).on('error', failed).end();
   });
 }
