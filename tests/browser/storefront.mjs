@@ -73,14 +73,18 @@ visit("no script can reach a token", { viewport: DESKTOP }, async (page) => {
 visit("whoever signs out in one tab is signed out in the other", { viewport: DESKTOP }, async (page) => {
   const person = newPerson();
   await page.signUp(person);
-  const other = await page.openTab();
-  await other.signedIn(person);
-  await other.get("sign-out").click();
-  await other.signedOut();
   await page.setHidden(true);
+  await signOutElsewhere(page, person);
   await page.setHidden(false);
   await page.signedOut();
-  other.assertClean();
+});
+
+visit("a page that comes back by the Back button shows nobody who has signed out", { viewport: DESKTOP }, async (page) => {
+  const person = newPerson();
+  await page.signUp(person);
+  await signOutElsewhere(page, person);
+  await page.comeBack();
+  await page.signedOut();
 });
 
 visit("a session that ends before the order costs neither the cart nor the order",
@@ -169,6 +173,14 @@ visit("what people write is shown as text", { viewport: DESKTOP }, async (page) 
   await page.signUp(person);
   assert.equal(await page.get("customer-name").textContent(), person.name);
 });
+
+async function signOutElsewhere(page, person) {
+  const other = await page.openTab();
+  await other.signedIn(person);
+  await other.get("sign-out").click();
+  await other.signedOut();
+  other.assertClean();
+}
 
 /** A whole visit: somebody new fills the cart, signs up to order, leaves, and comes back. */
 async function shopAround(page) {

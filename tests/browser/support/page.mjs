@@ -227,6 +227,11 @@ export class ShopPage {
     }, hidden);
   }
 
+  /** Tells the page what a browser tells one that it has kept and shows again. */
+  comeBack() {
+    return this.#page.evaluate(() => dispatchEvent(new PageTransitionEvent("pageshow", { persisted: true })));
+  }
+
   async assertFitsWidth() {
     const [content, window] = await this.#page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     const { width } = this.#page.viewportSize();
