@@ -108,8 +108,16 @@ pub fn is_of_host(name: &HeaderName) -> bool {
     begins_with(name, OF_HOST)
 }
 
+/// The header fields in which proxies say whom they speak for.
+const OF_PROXIES: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-"];
+
+/// Whether nobody believes a client what it says in a header field: only the host and trusted proxies speak there.
+pub fn is_claim(name: &HeaderName) -> bool {
+    is_of_host(name) || OF_PROXIES.into_iter().any(|prefix| begins_with(name, prefix))
+}
+
 /// Whether the name of a header field begins so. `_` counts as `-`, since many frameworks read both as the same name.
-pub fn begins_with(name: &HeaderName, prefix: &str) -> bool {
+fn begins_with(name: &HeaderName, prefix: &str) -> bool {
     let bytes = name.as_str().bytes().map(|byte| if byte == b'_' { b'-' } else { byte });
     name.as_str().len() >= prefix.len() && bytes.zip(prefix.bytes()).all(|(one, other)| one == other)
 }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::{COOKIE, HOST};
-use http::{HeaderMap, StatusCode, Uri};
+use http::header::{COOKIE, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -206,6 +207,10 @@ impl Group {
         if !keeps_host {
             // The client makes it from the address.
             request.headers_mut().remove(HOST);
+        }
+        if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+            // The library takes a GET that says nothing for one without a body, and sends none.
+            request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
         *request.version_mut() = http::Version::HTTP_11;
         Ok(())

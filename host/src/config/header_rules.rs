@@ -9,7 +9,7 @@ use super::key::Key;
 use super::origin;
 use super::report::Report;
 use super::route_file::{RequestHeaders, ResponseHeaders};
-use crate::names::is_of_host;
+use crate::names::{is_claim, is_of_host};
 
 /// Fields of one connection or of the framing of a message (RFC 9110, 7.6.1; RFC 9112, 6): changing them by hand
 /// would make two parties disagree on where a message ends.
@@ -68,6 +68,19 @@ pub fn response(written: &ResponseHeaders, key: &Key, report: &mut Report<'_>) -
         set: fields(written.set.as_ref(), &key.field("set"), report),
         add: fields(written.add.as_ref(), &key.field("add"), report),
     }
+}
+
+/// A field by which a client can be told from another; an error says what would be right.
+pub fn of_client(text: &str) -> Result<HeaderName, String> {
+    let name: HeaderName = text
+        .parse()
+        .map_err(|_| "name a header field such as \"x-tenant\", with letters, digits and `-`".to_owned())?;
+    if is_claim(&name) {
+        return Err(format!(
+            "name another field than `{name}`: what clients say there is thrown away before"
+        ));
+    }
+    Ok(name)
 }
 
 /// A field that a route may name; an error says what would be right.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::header_rules;
 use super::key::Key;
 use super::policy_file::{RateLimit as Written, RateLimits};
 use super::report::Report;
@@ -119,7 +120,16 @@ fn by(text: &str, key: &Key, report: &mut Report<'_>) -> Option<By> {
         "subject" => Some(By::Subject),
         "key" => Some(By::Key),
         "route" => Some(By::Route),
-        text => text.strip_prefix("header:").and_then(|name| name.parse().ok()).map(By::Header),
+        text => {
+            match text.strip_prefix("header:").filter(|name| !name.is_empty()).map(header_rules::of_client) {
+                Some(Ok(name)) => Some(By::Header(name)),
+                Some(Err(remedy)) => {
+                    report.refuse(key, remedy);
+                    return None;
+                }
+                None => None,
+            }
+        }
     };
     if by.is_none() {
         report.refuse(

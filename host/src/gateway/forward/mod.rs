@@ -21,7 +21,7 @@ use super::routing::{Action, Route};
 use crate::balance::{self, Balancer, Call, CallError};
 use crate::body::{Request, Response};
 use crate::config::{HeaderRules, Transform};
-use crate::names::{ServiceName, VersionNumber, begins_with, is_of_host};
+use crate::names::{ServiceName, VersionNumber, is_claim};
 use crate::telemetry::trace::TRACEPARENT;
 
 /// The longest time to a response head where a route sets none. Services have their own, much shorter
@@ -47,9 +47,6 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 /// Headers that a Connection field cannot take out: the message would change its meaning.
 const ALWAYS_KEPT: [HeaderName; 4] =
     [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION];
-
-/// What proxies say about a client: read before from trusted ones, said anew for the service.
-const PROXY_HEADERS: [&str; 3] = ["forwarded", "x-real-ip", "x-forwarded-"];
 
 /// What a trailer cannot say: whom the message is for, who sends it, how it is to be read (RFC 9110, 6.5.1).
 const NOT_IN_TRAILERS: [HeaderName; 16] = [
@@ -224,9 +221,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// Takes out what a client claims in the name of the host or of a proxy, once the words of trusted proxies were
 /// read: nothing behind may believe it, not even the choice of the route.
 pub fn strip_claims(headers: &mut HeaderMap) {
-    let claims = |name: &&HeaderName| {
-        is_of_host(name) || PROXY_HEADERS.into_iter().any(|prefix| begins_with(name, prefix))
-    };
+    let claims = |name: &&HeaderName| is_claim(name);
     let names: Vec<HeaderName> = headers.keys().filter(claims).cloned().collect();
     for name in names {
         headers.remove(name);
