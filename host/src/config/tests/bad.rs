@@ -139,8 +139,8 @@ const SLIPS: &[(&str, &str, &str, &str)] = &[
     ("[gateway.cache]\npurged-by = [\"default/cache.purge\"]\n[services.a]", "6:14", "gateway.cache.purged-by[0]", "nobody may publish such a topic"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nrate-limit = { requests = 1, by = \"header:hostel-subject\" }\n[services.a]", "8:35", "routes[0].rate-limit.by", "what clients say there is thrown away"),
     ("[[routes]]\npath = \"/\"\nservice = \"a\"\nheaders = { x-forwarded-proto = \"https\" }\n[services.a]", "8:33", "routes[0].headers.x-forwarded-proto", "what clients say there is thrown away"),
-    ("[issuers.a]\nissuer = \"http://127.0.0.1:1\"\naudience = [\"a\"]\nlogin = { client = \"a\", path = \"session/\" }\n[services.a]", "8:34", "issuers.a.login.path", "write a path such as \"/session\""),
-    ("[issuers.a]\nissuer = \"http://127.0.0.1:1\"\naudience = [\"a\"]\nservice = \"b\"\nlogin = { client = \"a\", scopes = [\"email\"] }\n[services.b]", "9:33", "issuers.a.login.scopes", "add \"openid\""),
+    ("[issuers.a]\nissuer = \"http://127.0.0.1:1\"\naudience = [\"a\"]\nlogin = { client = \"a\", path = \"session/\" }\n[services.a]", "8:32", "issuers.a.login.path", "write a path such as \"/session\""),
+    ("[issuers.a]\nissuer = \"http://127.0.0.1:1\"\naudience = [\"a\"]\nservice = \"b\"\nlogin = { client = \"a\", scopes = [\"email\"] }\n[services.b]", "9:34", "issuers.a.login.scopes", "add \"openid\""),
     ("[issuers.a]\nissuer = \"http://127.0.0.1:1\"\naudience = [\"a\"]\nservice = \"orders\"\n[services.order]", "8:11", "issuers.a.service", "did you mean `order`?"),
     ("[services.a]\nsecrets = { k = \"generated:../k\" }", "6:17", "services.a.secrets.k", "lower-case letters, digits and `-`"),
     // Listeners.
