@@ -2,13 +2,20 @@
 //! them: with the embedded provider, and with a real one that nobody here wrote.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::gateway::external;
 use crate::support::guests::{component, repository};
 use crate::support::host::Host;
 use crate::support::port;
+
+/// What the gateway shows to a provider that is not of this host.
+const CLIENT_SECRET: &str = "a secret of the storefront";
+
+/// How long clients work while keys rotate.
+const ROTATION_SECONDS: u64 = 45;
 
 /// How often the host is killed in the middle of sign-ups and refreshes.
 const KILLS: &str = "4";
@@ -31,7 +38,7 @@ async fn browsers_sign_in_with_a_provider_that_nobody_here_wrote_and_go_on_while
     let issuer =
         format!("[issuers.main]\nissuer = \"{}\"\naudience = [\"urn:shop\"]\n{login}\n", provider.issuer);
     let mut host = Host::prepare_on(port, &format!("{issuer}{echo}"));
-    std::fs::write(host.path("client-secret"), "a secret of the storefront").unwrap();
+    std::fs::write(host.path("client-secret"), CLIENT_SECRET).unwrap();
     host.launch().await;
     let (gateway, jar) = (host.gateway(), host.path("jar.json").display().to_string());
     node("login.mjs", &[], &[("GATEWAY", &gateway), ("KIND", "oidc"), ("JAR", &jar)]);
@@ -67,6 +74,33 @@ async fn a_crash_in_the_middle_of_signing_up_leaves_nothing_half_made() {
     let mut environment = client.environment();
     environment.extend([("CONFIG", config.as_str()), ("HOSTEL", hostel), ("ROUNDS", KILLS)]);
     node("crash.mjs", &[], &environment);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_rotate_under_load_and_fail_no_request() {
+    let (echo, _server) = routes().await;
+    let host = embedded(port::free(), &echo).await;
+    let client = Client::of(&host);
+    let (protected, seconds) = (format!("{}/echo", host.gateway()), ROTATION_SECONDS.to_string());
+    let mut environment = client.environment();
+    environment.extend([("PROTECTED", protected.as_str()), ("SECONDS", seconds.as_str())]);
+    let database = host.path("data/services/identity/database.sqlite");
+    let rotating = std::thread::spawn(move || rotate(&database));
+    let told = node("load.mjs", &[], &environment);
+    rotating.join().unwrap();
+    assert!(told.contains("2 keys signed"), "{told}");
+}
+
+/// Lets time fly for the keys: the one that signs comes to its end, then the next one, which is shown since, signs. The
+/// gateway asks for keys that it does not know, but not twice in half a minute.
+fn rotate(database: &Path) {
+    let database = rusqlite::Connection::open(database).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
+    for (seconds, hours) in [(2, 30 * 24 - 1), (ROTATION_SECONDS - 10, 2)] {
+        std::thread::sleep(Duration::from_secs(seconds));
+        let sql = "UPDATE signing_keys SET signs_from_ms = signs_from_ms - $1";
+        database.execute(sql, [hours * 3_600_000_i64]).unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -179,6 +213,7 @@ impl Provider {
             .arg("provider.mjs")
             .current_dir(repository().join("tests/oidc"))
             .env("PORT", port.to_string())
+            .env("CLIENT_SECRET", CLIENT_SECRET)
             .env("REDIRECT_URI", format!("{home}/session/callback"))
             .env("POST_LOGOUT_URI", format!("{home}/"))
             .stdout(Stdio::piped())
@@ -199,15 +234,14 @@ impl Drop for Provider {
 }
 
 /// Runs a script of `tests/openid`, which says itself what does not hold.
-fn node(script: &str, arguments: &[&str], environment: &[(&str, &str)]) {
+/// Answers what it told.
+fn node(script: &str, arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let folder: PathBuf = repository().join("tests/openid");
     let mut command = Command::new("node");
     command.arg(script).args(arguments).current_dir(folder).envs(environment.iter().copied());
     let output = command.output().expect("node is there");
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{script} {arguments:?}: {told}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} {arguments:?}: {told}{errors}");
+    told
 }

@@ -22,7 +22,7 @@ const client = {
 const { REDIRECT_URI, POST_LOGOUT_URI } = process.env;
 const storefront = {
   client_id: 'storefront',
-  client_secret: 'a secret of the storefront',
+  client_secret: process.env.CLIENT_SECRET,
   grant_types: ['authorization_code', 'refresh_token'],
   redirect_uris: [REDIRECT_URI],
   post_logout_redirect_uris: [POST_LOGOUT_URI],

@@ -76,6 +76,16 @@ export class ShopPage {
     return this.#page.getByLabel(label, { exact: true });
   }
 
+  /** A field by the name under which it is sent, where a provider labels none. */
+  named(name) {
+    return this.#page.locator(`input[name="${name}"]`);
+  }
+
+  /** A button by what stands on it. */
+  button(name) {
+    return this.#page.getByRole("button", { name });
+  }
+
   /** Makes an account and comes back to the shop; `by` is the link that leads there. */
   async signUp(person, by = "sign-up") {
     await this.get(by).click();
@@ -93,7 +103,7 @@ export class ShopPage {
     await this.field("E-mail").fill(person.email);
     await this.field("Password").fill(person.password);
     await this.assertFitsWidth();
-    await this.#page.getByRole("button", { name: button }).click();
+    await this.button(button).click();
     await this.signedIn(person);
   }
 

@@ -236,3 +236,7 @@ impl Purge {
 #[cfg(test)]
 #[path = "store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "store_fuzz.rs"]
+mod fuzz;
