@@ -158,7 +158,7 @@ fn the_file_of_the_repository_is_valid_and_its_components_fit() {
     assert_eq!(checked["good"], json!(true), "{checked}");
     let services = checked["services"].as_array().unwrap();
     let names: Vec<_> = services.iter().map(|it| it["service"].as_str().unwrap()).collect();
-    assert_eq!(names, ["customer", "order", "payment", "stock", "warehouse"]);
+    assert_eq!(names, ["customer", "identity", "order", "payment", "stock", "warehouse"]);
     for service in services {
         assert!(service["message"].as_str().unwrap().starts_with("fits ("), "{service}");
     }

@@ -52,7 +52,7 @@ const REMOTE: [&[&str]; 10] = [
 ];
 
 /// Every call of the admin API, and whether it needs the token.
-const CALLS: [(&str, &str, bool); 20] = [
+const CALLS: [(&str, &str, bool); 21] = [
     ("get", "/health", false),
     ("get", "/ready", false),
     ("get", "/metrics", false),
@@ -73,6 +73,7 @@ const CALLS: [(&str, &str, bool); 20] = [
     ("get", "/keys", true),
     ("post", "/keys", true),
     ("delete", "/keys/{id}", true),
+    ("post", "/token", true),
 ];
 
 #[test]
