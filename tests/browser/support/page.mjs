@@ -266,11 +266,13 @@ export class ShopPage {
   }
 
   #watch() {
-    const origin = new URL(this.#url).origin;
+    const { origin } = new URL(this.#url);
+    // What the pages of another provider load and log is not the shop's.
+    const isShop = (url) => new URL(url).origin === origin;
     this.#page.on("console", (message) => {
-      const text = message.text();
+      const [text, { url }] = [message.text(), message.location()];
       if (message.type() !== "error" || this.#expected.some((pattern) => pattern.test(text))) return;
-      this.#faults.push(`console error: ${text} (${message.location().url})`);
+      if (url === "" || isShop(url)) this.#faults.push(`console error: ${text} (${url})`);
     });
     this.#page.on("response", async (response) => {
       if (response.request().resourceType() !== "fetch") return;
@@ -280,8 +282,9 @@ export class ShopPage {
       if ("authorization" in request.headers()) this.#faults.push(`a token of the page: ${request.url()}`);
     });
     this.#page.on("pageerror", (error) => this.#faults.push(`thrown on the page: ${error.message}`));
-    this.#context.on("request", (request) => {
-      if (new URL(request.url()).origin !== origin) this.#faults.push(`request to another host: ${request.url()}`);
+    this.#page.on("request", (request) => {
+      if (request.isNavigationRequest() || isShop(request.url()) || !isShop(request.frame().url())) return;
+      this.#faults.push(`request to another host: ${request.url()}`);
     });
   }
 }
