@@ -45,7 +45,7 @@ const folder = mkdtempSync(join(tmpdir(), 'hostel-bench-'));
 const issuer = await startIssuer();
 const host = await startHost();
 try {
-  const key = execFileSync(hostel, [...config(), 'keys', 'add', 'bench'], { encoding: 'utf8' }).trim().split('\n').pop();
+  const key = execFileSync(hostel, [...config(), 'keys', 'add', 'bench'], { encoding: 'utf8' }).split('\n')[0];
   for (const row of ROWS) {
     if (row.key) row.headers = [`x-api-key: ${key}`];
     if (row.token) row.headers = [`authorization: Bearer ${issuer.token}`];
