@@ -384,6 +384,30 @@ async fn operators_throw_away_what_is_kept_and_a_reload_does_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_behind_an_answer_is_for_the_same_host_and_scheme() {
+    let origin = CountingOrigin::start(|request, count| {
+        let seen = |name: &str| request.headers()[name].to_str().unwrap().to_owned();
+        let body = format!("{count} {}://{}", seen("x-forwarded-proto"), seen("x-forwarded-host"));
+        response(&[("cache-control", "max-age=0, stale-while-revalidate=600")], body)
+    })
+    .await;
+    let config = format!("trusted-proxies = [\"127.0.0.1\"]\n{}", origin.config("true"));
+    let host = Host::start(&config).await;
+    let proxied = [("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example")];
+    let first = get(&host, "/x", &proxied).await.text().await.unwrap();
+    assert!(first.ends_with(" https://shop.example"), "{first}");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let body = get(&host, "/x", &proxied).await.text().await.unwrap();
+        assert!(body.ends_with(" https://shop.example"), "{body}");
+        if body != first {
+            break;
+        }
+        assert!(Instant::now() < deadline, "nothing is fetched behind it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn services_throw_away_what_is_kept_by_a_message() {
     let purged_by = "[gateway.cache]\npurged-by = [\"default/probe.purge\"]\n";
     let probe = crate::limits::probe("probe", "instances = { max = 1 }")

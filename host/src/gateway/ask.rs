@@ -74,9 +74,7 @@ impl Pipeline {
         plan: Plan,
         answered: &Context,
     ) {
-        let mut context = Context::begin(&request, &answered.peer);
-        context.identity = answered.identity.clone();
-        context.service = answered.service.clone();
+        let context = answered.again(&request);
         let (balancer, cache) = (self.balancer.clone(), cache.clone());
         let (service, route) = (service.clone(), route.clone());
         let fetch = async move {

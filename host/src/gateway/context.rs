@@ -89,6 +89,22 @@ impl Context {
     }
 }
 
+impl Context {
+    /// The context of a request that the gateway makes by itself in the name of this one. Whom and what it is for is not
+    /// read again: what proxies said is out of its head by then.
+    pub fn again<B>(&self, request: &http::Request<B>) -> Self {
+        Self {
+            client: self.client,
+            scheme: self.scheme,
+            asked_host: self.asked_host.clone(),
+            asked_port: self.asked_port,
+            service: self.service.clone(),
+            identity: self.identity.clone(),
+            ..Self::begin(request, &self.peer)
+        }
+    }
+}
+
 /// The caller's trace context; more than one such header is none (W3C Trace Context, 3.2).
 pub fn caller_trace(headers: &HeaderMap) -> Option<TraceContext> {
     let mut values = headers.get_all(TRACEPARENT).iter().map(HeaderValue::to_str);
