@@ -358,7 +358,8 @@ pub async fn external() -> (SocketAddr, tokio::task::JoinHandle<()>) {
 async fn tell(request: http::Request<hyper::body::Incoming>) -> hyper::Result<http::Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
-    let fields = head.headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())));
+    let text = |value: &http::HeaderValue| json!(String::from_utf8_lossy(value.as_bytes()));
+    let fields = head.headers.iter().map(|(name, value)| (name.to_string(), text(value)));
     let seen = json!({
         "method": head.method.as_str(),
         "target": head.uri.to_string(),

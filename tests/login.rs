@@ -168,6 +168,8 @@ async fn routes() -> (String, tokio::task::JoinHandle<()>) {
         route("/echo", "true"),
         route("/scoped", "{ scopes = [\"email\"] }"),
         route("/denied", "{ scopes = [\"nothing\"] }"),
+        route("/other", "{ issuers = [\"other\"] }"),
+        "[issuers.other]\nissuer = \"http://127.0.0.1:1\"\naudience = [\"other\"]\n".to_owned(),
     ];
     (routes.concat(), server)
 }

@@ -34,6 +34,11 @@ export class Browser {
     return this.#jar.get(name)?.value;
   }
 
+  /** The names of all cookies. */
+  get names() {
+    return [...this.#jar.keys()];
+  }
+
   /** What the last Set-Cookie of this name said. */
   attributes(name) {
     return this.#jar.get(name)?.attributes;

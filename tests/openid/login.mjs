@@ -14,7 +14,7 @@ import { check, summary } from './check.mjs';
 
 const { GATEWAY, KIND, JAR } = process.env;
 const SESSION = 'hostel-session';
-const PENDING = 'hostel-login';
+const PENDING = 'hostel-login-';
 const PASSWORD = 'a few plain words';
 const people = { count: 0 };
 
@@ -27,6 +27,7 @@ if (process.argv[2]) {
   await otherSites(browser);
   await planted(cookie);
   await brokenReturns();
+  await tabs();
   await rotates();
   await signsOut();
   if (JAR) await leavesCookies();
@@ -61,7 +62,7 @@ async function signsIn() {
   check('and goes on to where it was', landed.status === 303 && landed.location.href === `${GATEWAY}/echo?x=1`, landed);
   const attributes = browser.attributes(SESSION);
   check('the session is out of reach of scripts and other sites', ['HttpOnly', 'SameSite=Lax', 'Path=/'].every((one) => attributes.includes(one)), attributes);
-  check('what was needed on the way is forgotten', browser.cookie(PENDING) === undefined);
+  check('what was needed on the way is forgotten', !browser.names.some((name) => name.startsWith(PENDING)));
   return { browser, cookie: browser.cookie(SESSION) };
 }
 
@@ -76,6 +77,7 @@ async function counts(browser) {
   check('but never what opens the session', !seen.cookie?.includes('hostel-') && seen.authorization === undefined, seen);
   check('scopes open routes', (await browser.get(`${GATEWAY}/scoped`)).status === 200);
   check('and lacking ones do not', (await browser.get(`${GATEWAY}/denied`)).status === 403);
+  check('nor does a session of one provider what is for another', (await browser.get(`${GATEWAY}/other`)).status === 401);
   browser.keep('mine=1; Path=/');
   const kept = JSON.parse((await browser.get(`${GATEWAY}/echo`)).text).headers;
   check('cookies of the service itself reach it', kept.cookie.split('; ').includes('mine=1'), kept);
@@ -109,6 +111,11 @@ async function planted(cookie) {
   for (const forged of [changed, cookie.slice(0, -4), '', 'x', 'A'.repeat(5000)]) {
     check(`a forged cookie of ${forged.length} letters opens nothing`, (await shown(forged)) === 401);
   }
+  const host = new URL(GATEWAY).host;
+  const foreign = Buffer.from(`name=Zo\u00eb; ${SESSION}=${cookie}`, 'utf8').toString('latin1');
+  check('a cookie that nobody can read hides no other', (await raw('/echo', { host, cookie: foreign })).status === 200);
+  const long = await raw(`/echo?${'x'.repeat(3000)}`, { 'sec-fetch-mode': 'navigate' });
+  check('a person with a long address signs in all the same', long.headers.location === '/session/login?to=%2F', long);
   const two = `${cookie}; ${SESSION}=x`;
   check('of two cookies none counts', (await shown(two)) === 401);
 }
@@ -136,6 +143,19 @@ async function brokenReturns() {
   const iss = back.searchParams.get('iss');
   const denial = `${GATEWAY}/session/callback?error=access_denied&state=${state}${iss ? `&iss=${encodeURIComponent(iss)}` : ''}`;
   check('who is not let in is told so', (await refused.get(denial)).status === 403);
+}
+
+async function tabs() {
+  const browser = new Browser();
+  const first = await atTheProvider(browser, await begin(browser, '/echo?tab=1'));
+  const second = await atTheProvider(browser, await begin(browser, '/echo?tab=2'));
+  for (const [tab, back] of [[1, first], [2, second]]) {
+    const landed = await browser.get(back);
+    check(`tab ${tab} of a browser comes back to its own page`, landed.status === 303 && landed.location.search === `?tab=${tab}`, landed);
+  }
+  for (let number = 0; number < 20; number += 1) await begin(browser, '/');
+  const kept = browser.names.filter((name) => name.startsWith(PENDING));
+  check('logins that are begun and left do not pile up', kept.length <= 5, kept);
 }
 
 async function rotates() {

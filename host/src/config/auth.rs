@@ -18,7 +18,7 @@ pub struct AuthConfig {
     pub roles: Vec<String>,
     /// The claims that a caller has, each with one of these values.
     pub claims: BTreeMap<String, Vec<String>>,
-    /// Whose tokens count.
+    /// Whose tokens and sessions count.
     pub issuers: Vec<Arc<IssuerConfig>>,
     /// The ways in which a caller may show who it is.
     pub ways: Ways,
@@ -87,7 +87,7 @@ fn rules(written: &AuthRules, defaults: &AuthDefaults, key: &Key, report: &mut R
         scopes: scopes(written.scopes.as_deref(), &key.field("scopes"), report),
         roles: words(written.roles.as_deref(), &key.field("roles"), report),
         claims: claims(written.claims.as_ref(), &key.field("claims"), report),
-        issuers: if ways.token { issuers } else { Vec::new() },
+        issuers: if ways.token || ways.session { issuers } else { Vec::new() },
         ways,
         forward_authorization: written.forward_authorization,
     }

@@ -169,7 +169,8 @@ impl Pipeline {
         head: &request::Parts,
         context: &Context,
     ) -> Result<Response, Refusal> {
-        let login = self.login.as_ref().filter(|_| denial == Denial::Missing && auth.takes_sessions());
+        let login =
+            self.login.as_ref().filter(|login| denial == Denial::Missing && auth.takes_sessions_of(login));
         login.and_then(|login| login.invite(head, context)).ok_or_else(|| denial.into())
     }
 

@@ -167,6 +167,8 @@ mod tests {
 
     fn session(ends: SystemTime) -> Session {
         Session {
+            issuer: "https://id.example.com".into(),
+            client: "shop".into(),
             claims: serde_json::json!({ "sub": "ada" }).as_object().cloned().unwrap_or_default(),
             scopes: vec!["openid".into()],
             refresh_token: Some("a secret token".into()),

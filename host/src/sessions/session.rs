@@ -8,6 +8,10 @@ use serde_json::{Map, Value};
 /// A browser that has signed in.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Session {
+    /// The provider with which it was begun.
+    pub issuer: String,
+    /// The client that began it.
+    pub client: String,
     /// What the provider says of who signed in; `sub` is among them.
     pub claims: Map<String, Value>,
     /// What the session may.

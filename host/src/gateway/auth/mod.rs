@@ -171,7 +171,7 @@ impl Auth {
             Some(Credential::Key(key)) => self.shared.api_keys.find(key, SystemTime::now())?,
             None => match self.unspoken(head, context, login).await? {
                 Some(identity) => identity,
-                None if ways.token || ways.key || self.takes_sessions() => return Err(Denial::Missing),
+                None if ways.token || ways.key || ways.session => return Err(Denial::Missing),
                 None => return Err(Denial::NoCertificate),
             },
         };
@@ -179,9 +179,9 @@ impl Auth {
         Ok(identity)
     }
 
-    /// Whether a browser may sign in for it.
-    pub fn takes_sessions(&self) -> bool {
-        self.rules.ways.session
+    /// Whether a browser may sign in for it, with the provider of this login.
+    pub fn takes_sessions_of(&self, login: &Login) -> bool {
+        self.rules.ways.session && self.rules.issuers.iter().any(|issuer| **issuer == *login.issuer())
     }
 
     /// Who asks by what goes along with every request: the session of a browser, or the certificate of a connection.
@@ -191,7 +191,7 @@ impl Auth {
         context: &Context,
         login: Option<&Login>,
     ) -> Result<Option<Arc<Identity>>, Denial> {
-        if let Some(login) = login.filter(|_| self.takes_sessions())
+        if let Some(login) = login.filter(|login| self.takes_sessions_of(login))
             && let Some(identity) = login.visitor(head, context).await?
         {
             return Ok(Some(identity));

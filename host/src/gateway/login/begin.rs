@@ -50,7 +50,7 @@ impl Login {
         }
         let place = self.provider.authorization(&parameters).await?;
         let mut response = redirect(StatusCode::FOUND, &place)?;
-        self.cookies.give_pending(response.headers_mut(), origin, &pending);
+        self.cookies.give_pending(&head.headers, response.headers_mut(), origin, &pending);
         Ok(response)
     }
 
@@ -66,7 +66,7 @@ fn random() -> String {
 }
 
 /// Whether a browser stays on this host: a path, and nothing that any browser takes for another host.
-fn is_here(to: &str) -> bool {
+pub fn is_here(to: &str) -> bool {
     to.len() <= TARGET_BYTES_MAX
         && to.starts_with('/')
         && !to.starts_with("//")

@@ -27,7 +27,8 @@ impl Login {
     /// Ends a login that was begun in the same browser.
     pub(super) async fn callback(&self, head: &Parts, origin: &Origin) -> Result<Response, LoginFault> {
         let answer = answer(head.uri.query().unwrap_or_default())?;
-        let pending = self.cookies.pending(&head.headers, origin).ok_or(LoginFault::Unexpected)?;
+        let state = answer.get("state").ok_or(LoginFault::Unexpected)?;
+        let pending = self.cookies.pending(&head.headers, origin, state).ok_or(LoginFault::Unexpected)?;
         self.check(&answer, &pending).await?;
         if let Some(error) = answer.get("error") {
             tracing::debug!(%error, "a provider has let nobody in");
@@ -38,7 +39,7 @@ impl Login {
         let session = self.session(&tokens, &pending).await?;
         // A session that the browser had before is not the one that it gets: nobody can have planted it.
         if let Some(former) = self.cookies.session(&head.headers, origin) {
-            _ = self.visits.end(&former).await;
+            _ = self.visits.end(former).await;
         }
         let id = self.visits.begin(session).await.map_err(|error| {
             tracing::warn!(%error, "a session cannot be kept");
@@ -46,7 +47,7 @@ impl Login {
         })?;
         let mut response = redirect(StatusCode::SEE_OTHER, &pending.to)?;
         self.cookies.give_session(response.headers_mut(), origin, &id);
-        self.cookies.forget_pending(response.headers_mut(), origin);
+        self.cookies.forget_pending(response.headers_mut(), origin, &pending.state);
         Ok(response)
     }
 
@@ -80,9 +81,11 @@ impl Login {
         let now = SystemTime::now();
         let ends = now + self.config.lifetime;
         Ok(Session {
+            issuer: self.config.issuer.issuer.clone(),
+            client: self.config.client.clone(),
             claims,
             scopes: tokens.scope.as_deref().map_or_else(|| self.config.scopes.clone(), words),
-            fresh_until: tokens.fresh_until(now, ends),
+            fresh_until: tokens.fresh_until(now, ends, tokens.refresh_token.is_some()),
             refresh_token: tokens.refresh_token.clone(),
             id_token: id_token.to_owned(),
             ends,

@@ -14,9 +14,15 @@ use crate::sessions::SessionId;
 const SESSION: &str = "hostel-session";
 const SECURE_SESSION: &str = "__Host-hostel-session";
 
-/// The same for a login that is under way.
-const PENDING: &str = "hostel-login";
-const SECURE_PENDING: &str = "__Host-hostel-login";
+/// The begin of the name of a login that is under way; its state follows, so that each tab has one of its own.
+const PENDING: &str = "hostel-login-";
+const SECURE_PENDING: &str = "__Host-hostel-login-";
+
+/// How much of the state is in the name.
+const PENDING_NAME_BYTES: usize = 8;
+
+/// Logins of one browser that are under way: half a KiB each, of 32 KiB that all headers share.
+const PENDING_MAX: usize = 4;
 
 /// How long a person may take to sign in.
 pub const PENDING_TIME_MAX: std::time::Duration = std::time::Duration::from_secs(15 * 60);
@@ -63,28 +69,43 @@ impl Cookies {
     /// Gives a browser its session, which it forgets when it is closed: how long it counts is decided here.
     pub fn give_session(&self, headers: &mut HeaderMap, origin: &Origin, id: &SessionId) {
         let name = if origin.is_secure() { SECURE_SESSION } else { SESSION };
-        self.write(headers, origin, name, &id.text(), None);
+        self.write(headers, origin, name.to_owned(), &id.text(), None);
     }
 
     /// Has a browser forget its session.
     pub fn forget_session(&self, headers: &mut HeaderMap, origin: &Origin) {
-        forget(headers, origin, if origin.is_secure() { SECURE_SESSION } else { SESSION });
+        forget(headers, origin, if origin.is_secure() { SECURE_SESSION } else { SESSION }.to_owned());
     }
 
-    /// The login that is under way.
-    pub fn pending(&self, headers: &HeaderMap, origin: &Origin) -> Option<Pending> {
-        self.read(headers, origin, if origin.is_secure() { SECURE_PENDING } else { PENDING })
+    /// The login under way that has this state.
+    pub fn pending(&self, headers: &HeaderMap, origin: &Origin, state: &str) -> Option<Pending> {
+        self.read(headers, origin, &pending_name(origin, state)?)
     }
 
-    /// Has a browser remember a login that is under way.
-    pub fn give_pending(&self, headers: &mut HeaderMap, origin: &Origin, pending: &Pending) {
-        let name = if origin.is_secure() { SECURE_PENDING } else { PENDING };
-        self.write(headers, origin, name, pending, Some(PENDING_TIME_MAX));
+    /// Has a browser remember a login that is under way, beside others in other tabs. Many are none of a person: then
+    /// those before are forgotten.
+    pub fn give_pending(
+        &self,
+        asked: &HeaderMap,
+        headers: &mut HeaderMap,
+        origin: &Origin,
+        pending: &Pending,
+    ) {
+        let others: Vec<String> =
+            each(asked).map(|cookie| cookie.name().to_owned()).filter(|name| is_pending(name)).collect();
+        if others.len() >= PENDING_MAX {
+            others.into_iter().for_each(|name| forget(headers, origin, name));
+        }
+        if let Some(name) = pending_name(origin, &pending.state) {
+            self.write(headers, origin, name, pending, Some(PENDING_TIME_MAX));
+        }
     }
 
     /// Has a browser forget it.
-    pub fn forget_pending(&self, headers: &mut HeaderMap, origin: &Origin) {
-        forget(headers, origin, if origin.is_secure() { SECURE_PENDING } else { PENDING });
+    pub fn forget_pending(&self, headers: &mut HeaderMap, origin: &Origin, state: &str) {
+        if let Some(name) = pending_name(origin, state) {
+            forget(headers, origin, name);
+        }
     }
 
     fn read<T: DeserializeOwned>(&self, headers: &HeaderMap, origin: &Origin, name: &str) -> Option<T> {
@@ -105,7 +126,7 @@ impl Cookies {
         &self,
         headers: &mut HeaderMap,
         origin: &Origin,
-        name: &'static str,
+        name: String,
         value: &T,
         life: Option<std::time::Duration>,
     ) {
@@ -121,34 +142,50 @@ impl Cookies {
     }
 }
 
-/// Takes these cookies out of a request.
+/// Takes these cookies out of a request; what else stands there stays as it is, readable or not.
 pub fn strip(headers: &mut HeaderMap) {
-    if !headers.contains_key(header::COOKIE) {
+    let lines: Vec<HeaderValue> = headers.get_all(header::COOKIE).iter().cloned().collect();
+    if !lines.iter().any(|line| pieces(line).any(is_ours)) {
         return;
     }
-    let is_ours = |text: &str| {
-        let name = text.split('=').next().unwrap_or_default().trim();
-        [SESSION, SECURE_SESSION, PENDING, SECURE_PENDING].contains(&name)
-    };
-    let lines: Vec<HeaderValue> = headers.get_all(header::COOKIE).iter().cloned().collect();
     headers.remove(header::COOKIE);
     for line in lines {
-        let Ok(text) = line.to_str() else {
-            // Ours are ASCII; what cannot be read is kept away all the same, since one of ours may stand in it.
-            continue;
-        };
-        let others: Vec<&str> = text.split(';').map(str::trim).filter(|one| !is_ours(one)).collect();
-        if let Some(value) = Some(others.join("; ")).filter(|text| !text.is_empty())
-            && let Ok(value) = HeaderValue::from_str(&value)
+        let others: Vec<&[u8]> = pieces(&line).filter(|piece| !is_ours(piece)).collect();
+        if let Ok(value) = HeaderValue::from_bytes(&others.join(&b"; "[..]))
+            && !value.is_empty()
         {
             headers.append(header::COOKIE, value);
         }
     }
 }
 
+/// The name of the cookie of a login that is under way; none for what is no state of ours.
+fn pending_name(origin: &Origin, state: &str) -> Option<String> {
+    let short = state.get(..PENDING_NAME_BYTES)?;
+    let is_plain = short.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    let begin = if origin.is_secure() { SECURE_PENDING } else { PENDING };
+    is_plain.then(|| format!("{begin}{short}"))
+}
+
+fn is_pending(name: &str) -> bool {
+    name.starts_with(PENDING) || name.starts_with(SECURE_PENDING)
+}
+
+fn is_ours(piece: &[u8]) -> bool {
+    let name = piece.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+    [SESSION.as_bytes(), SECURE_SESSION.as_bytes()].contains(&name)
+        || [PENDING, SECURE_PENDING].iter().any(|begin| name.starts_with(begin.as_bytes()))
+}
+
+/// The cookies of a line, as they were sent.
+fn pieces(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty())
+}
+
+/// Those that are text; ours are.
 fn each(headers: &HeaderMap) -> impl Iterator<Item = Cookie<'_>> {
-    let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(|text| Cookie::parse(text.trim()).ok())
+    let all = headers.get_all(header::COOKIE).iter().flat_map(pieces);
+    all.filter_map(|piece| Cookie::parse(std::str::from_utf8(piece).ok()?).ok())
 }
 
 /// Out of reach of scripts, of other sites' forms, and over TLS of clear text.
@@ -160,7 +197,7 @@ fn built<'c>(mut cookie: Cookie<'c>, origin: &Origin) -> Cookie<'c> {
     cookie
 }
 
-fn forget(headers: &mut HeaderMap, origin: &Origin, name: &'static str) {
+fn forget(headers: &mut HeaderMap, origin: &Origin, name: String) {
     let mut cookie = built(Cookie::new(name, ""), origin);
     cookie.set_max_age(time::Duration::ZERO);
     append(headers, &cookie);
@@ -169,5 +206,24 @@ fn forget(headers: &mut HeaderMap, origin: &Origin, name: &'static str) {
 fn append(headers: &mut HeaderMap, cookie: &Cookie<'_>) {
     if let Ok(value) = HeaderValue::from_str(&cookie.to_string()) {
         headers.append(header::SET_COOKIE, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_are_taken_out_and_others_stay_as_they_are() {
+        let mut headers = HeaderMap::new();
+        let line = "hostel-session=a; name=Zo\u{eb}; hostel-login-12345678=b;x=1; __Host-hostel-session=c; hostel-sessions=d";
+        headers.append(header::COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+        headers.append(header::COOKIE, HeaderValue::from_static("__Host-hostel-login-1=e"));
+        strip(&mut headers);
+        let left: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        assert_eq!(left, ["name=Zo\u{eb}; x=1; hostel-sessions=d".as_bytes()]);
+        let before = headers.clone();
+        strip(&mut headers);
+        assert_eq!(headers, before);
     }
 }

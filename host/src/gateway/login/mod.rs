@@ -26,7 +26,7 @@ use super::auth::{Authenticator, Denial, Identity};
 use super::context::Context;
 use super::reply::Refusal;
 use crate::body::{self, Response};
-use crate::config::LoginConfig;
+use crate::config::{IssuerConfig, LoginConfig};
 
 pub use self::fault::LoginFault;
 pub use self::visits::Visits;
@@ -63,6 +63,11 @@ impl Login {
             authenticator: authenticator.clone(),
             visits: visits.clone(),
         }
+    }
+
+    /// The provider with which browsers sign in.
+    pub fn issuer(&self) -> &IssuerConfig {
+        &self.config.issuer
     }
 
     /// The step that a request is for; none for a request that is for a route.
@@ -125,7 +130,8 @@ impl Login {
         if head.method != Method::GET || !navigates || head.headers.contains_key(header::AUTHORIZATION) {
             return None;
         }
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let target = head.uri.path_and_query().map(|target| target.as_str());
+        let target = target.filter(|target| begin::is_here(target)).unwrap_or("/");
         let to: String = form_urlencoded::byte_serialize(target.as_bytes()).collect();
         redirect(StatusCode::FOUND, &format!("{}/login?to={to}", self.config.path)).ok()
     }
@@ -165,7 +171,7 @@ impl Login {
         }
         let id = self.cookies.session(&head.headers, origin);
         let ended = match &id {
-            Some(id) => self.visits.end(id).await.map_err(|_| LoginFault::Store)?,
+            Some(id) => self.visits.end(*id).await.map_err(|_| LoginFault::Store)?,
             None => None,
         };
         let home = format!("{origin}/");

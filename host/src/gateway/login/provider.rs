@@ -13,12 +13,19 @@ use tokio::time::Instant;
 use super::fault::LoginFault;
 use crate::config::{IssuerConfig, KeySource, LoginConfig, provider_address};
 use crate::gateway::auth::{Discovery, Fetcher};
+use crate::sessions::Session;
 
 /// How long what the provider says of itself is taken as true without asking again.
 const FRESH: Duration = Duration::from_secs(10 * 60);
 
+/// How long it is left alone when it could not be asked: each try may take seconds.
+const PAUSE: Duration = Duration::from_secs(5);
+
 /// How long before their end tokens are renewed, so that none ends on its way.
 const MARGIN: Duration = Duration::from_secs(10);
+
+/// Requests that come together do not each ask for new tokens, however short their life is.
+const LIFE_MIN: Duration = Duration::from_secs(1);
 
 /// How long tokens count whose life the provider does not tell.
 const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -32,8 +39,14 @@ pub struct Provider {
 struct Shared {
     config: Arc<LoginConfig>,
     fetcher: Fetcher,
-    /// What it said of itself, and when.
-    known: Mutex<Option<(Instant, Arc<Endpoints>)>>,
+    known: Mutex<Known>,
+}
+
+/// What it said of itself.
+struct Known {
+    endpoints: Option<Arc<Endpoints>>,
+    /// From when on it is asked again.
+    next: Instant,
 }
 
 /// Where a login goes.
@@ -69,12 +82,19 @@ pub enum RenewError {
 impl Provider {
     /// A provider that is asked through this.
     pub fn new(config: Arc<LoginConfig>, fetcher: Fetcher) -> Self {
-        Self { shared: Arc::new(Shared { config, fetcher, known: Mutex::default() }) }
+        let known = Mutex::new(Known { endpoints: None, next: Instant::now() });
+        Self { shared: Arc::new(Shared { config, fetcher, known }) }
     }
 
     /// Who it is.
     pub fn issuer(&self) -> &IssuerConfig {
         &self.shared.config.issuer
+    }
+
+    /// Whether a session was begun with it, by this client: another provider may mean another person by the same name.
+    pub fn has_begun(&self, session: &Session) -> bool {
+        let config = &self.shared.config;
+        session.issuer == config.issuer.issuer && session.client == config.client
     }
 
     /// Where a browser signs in with these parameters.
@@ -146,7 +166,7 @@ impl Provider {
         };
         match status {
             status if status.is_success() => serde_json::from_slice(&body).map_err(|_| RenewError::Away),
-            StatusCode::BAD_REQUEST if says_over() => Err(RenewError::Over),
+            status if status.is_client_error() && says_over() => Err(RenewError::Over),
             status => {
                 tracing::warn!(%status, "a provider renews no session; those that count go on");
                 Err(RenewError::Away)
@@ -172,20 +192,17 @@ impl Provider {
     /// What it says of itself; what was known before, where it cannot be asked.
     async fn endpoints(&self) -> Result<Arc<Endpoints>, LoginFault> {
         let mut known = self.shared.known.lock().await;
-        if let Some((since, endpoints)) = &*known
-            && since.elapsed() < FRESH
-        {
-            return Ok(endpoints.clone());
-        }
-        match (self.discover().await, &*known) {
-            (Ok(endpoints), _) => {
-                let endpoints = Arc::new(endpoints);
-                *known = Some((Instant::now(), endpoints.clone()));
-                Ok(endpoints)
+        if Instant::now() >= known.next {
+            let found = self.discover().await;
+            // All who wait here go on with what was found, also when that is nothing.
+            known.next = Instant::now() + if found.is_ok() { FRESH } else { PAUSE };
+            match found {
+                Ok(endpoints) => known.endpoints = Some(Arc::new(endpoints)),
+                Err(fault) if known.endpoints.is_none() => return Err(fault),
+                Err(_) => {}
             }
-            (Err(_), Some((_, endpoints))) => Ok(endpoints.clone()),
-            (Err(fault), None) => Err(fault),
         }
+        known.endpoints.clone().ok_or(LoginFault::Away)
     }
 
     async fn discover(&self) -> Result<Endpoints, LoginFault> {
@@ -213,12 +230,12 @@ impl Provider {
 
 impl Tokens {
     /// Until when nobody needs to ask the provider again.
-    pub fn fresh_until(&self, now: SystemTime, ends: SystemTime) -> SystemTime {
-        if self.refresh_token.is_none() {
+    pub fn fresh_until(&self, now: SystemTime, ends: SystemTime, is_renewable: bool) -> SystemTime {
+        if !is_renewable {
             return ends;
         }
         let life = self.expires_in.map_or(TOKEN_LIFE, Duration::from_secs);
-        now.checked_add(life.saturating_sub(MARGIN)).unwrap_or(ends).min(ends)
+        now.checked_add(life.saturating_sub(MARGIN).max(LIFE_MIN)).unwrap_or(ends).min(ends)
     }
 }
 
