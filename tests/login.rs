@@ -15,7 +15,7 @@ use crate::support::port;
 const CLIENT_SECRET: &str = "a secret of the storefront";
 
 /// How long clients work while keys rotate.
-const ROTATION_SECONDS: u64 = 45;
+const ROTATION_SECONDS: u64 = 60;
 
 /// How often the host is killed in the middle of sign-ups and refreshes.
 const KILLS: &str = "4";
