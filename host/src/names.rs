@@ -103,6 +103,9 @@ pub fn default_domain() -> DomainName {
 /// The namespace of the header fields that only the host sets.
 const OF_HOST: &str = "hostel-";
 
+/// The header field in which the host tells a service who calls it.
+pub const CALLER: HeaderName = HeaderName::from_static("hostel-service");
+
 /// Whether only the host may set a header field.
 pub fn is_of_host(name: &HeaderName) -> bool {
     begins_with(name, OF_HOST)

@@ -15,14 +15,11 @@ use crate::admin::problem::Problem;
 use crate::balance::Call;
 use crate::body;
 use crate::config::IssuerConfig;
-use crate::names::{RequestId, ServiceName};
+use crate::names::{CALLER, RequestId, ServiceName};
 use crate::telemetry::trace::TraceContext;
 
 /// Where a provider gives tokens to the host, below the path of its issuer.
 const PLACE: &str = "/operator-token";
-
-/// The header in which the host says who calls.
-const CALLER: &str = "hostel-service";
 
 /// How long the provider may take.
 const TIME_MAX: Duration = Duration::from_secs(10);

@@ -63,7 +63,7 @@ fn header(
     key: &Key,
     report: &mut Report<'_>,
 ) -> Option<(HeaderName, Option<HeaderValue>)> {
-    let parsed = match header_rules::name(name).and_then(|_| header_rules::of_client(name)) {
+    let parsed = match header_rules::name(name).and_then(header_rules::of_client) {
         Ok(parsed) => parsed,
         Err(remedy) => {
             report.refuse(key, remedy);

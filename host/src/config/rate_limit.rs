@@ -121,7 +121,8 @@ fn by(text: &str, key: &Key, report: &mut Report<'_>) -> Option<By> {
         "key" => Some(By::Key),
         "route" => Some(By::Route),
         text => {
-            match text.strip_prefix("header:").filter(|name| !name.is_empty()).map(header_rules::of_client) {
+            match text.strip_prefix("header:").and_then(|name| name.parse().ok()).map(header_rules::of_client)
+            {
                 Some(Ok(name)) => Some(By::Header(name)),
                 Some(Err(remedy)) => {
                     report.refuse(key, remedy);

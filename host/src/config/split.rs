@@ -87,7 +87,7 @@ fn sticky(text: &str, key: &Key, report: &mut Report<'_>) -> Option<Sticky> {
     let sticky = match text.split_once(':') {
         None if text == "address" => Ok(Sticky::Address),
         Some(("header", name)) => {
-            header_rules::name(name).and_then(|_| header_rules::of_client(name)).map(Sticky::Header)
+            header_rules::name(name).and_then(header_rules::of_client).map(Sticky::Header)
         }
         Some(("cookie", name)) if is_token(name) => Ok(Sticky::Cookie(name.to_owned())),
         _ => Err("write \"cookie:NAME\", \"header:NAME\" or \"address\"".into()),

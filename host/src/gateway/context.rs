@@ -87,9 +87,7 @@ impl Context {
             refusal: None,
         }
     }
-}
 
-impl Context {
     /// The context of a request that the gateway makes by itself in the name of this one. Whom and what it is for is not
     /// read again: what proxies said is out of its head by then.
     pub fn again<B>(&self, request: &http::Request<B>) -> Self {

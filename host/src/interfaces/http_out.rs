@@ -14,13 +14,10 @@ use crate::interfaces::call::{CALL_DEPTH_MAX, Call};
 use crate::interfaces::guest::InstanceContext;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
-use crate::names::{ServiceName, is_of_host};
+use crate::names::{CALLER, ServiceName, is_of_host};
 
 /// The host names of services: `http://<service>.internal`.
 const INTERNAL_SUFFIX: &str = ".internal";
-
-/// The header that tells a service which service calls it.
-const CALLER_HEADER: HeaderName = HeaderName::from_static("hostel-service");
 
 /// The longest an outside host may take to the response head when neither guest nor call says less.
 const FIRST_BYTE_TIME_MAX: Duration = Duration::from_secs(60);
@@ -132,7 +129,7 @@ impl Outbound {
         let headers = request.headers_mut();
         headers.extend(call.identity.iter().cloned());
         if let Ok(name) = HeaderValue::try_from(caller.as_str()) {
-            headers.insert(CALLER_HEADER, name);
+            headers.insert(CALLER, name);
         }
         let now = Instant::now();
         let longest = now + first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);

@@ -3,13 +3,15 @@
 use http::header::{ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, VARY};
 use http::{HeaderMap, HeaderName};
 
+use crate::names::is_claim;
+
 /// Lists in which space around commas has no meaning, as clients write it in several ways. All other fields, and
 /// these in everything else, must be equal to the byte: a service may read them less broadly than a standard.
 const NORMALISED: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
 
-/// Fields that the gateway sets itself: what the client sent under these names never reached the service.
-const SET_HERE: [&str; 6] =
-    ["hostel-", "x-forwarded-", "forwarded", "x-real-ip", "traceparent", "tracestate"];
+/// Fields that the gateway sets itself beside those that nobody believes a client: what the client sent under these
+/// names never reached the service.
+const SET_HERE: [&str; 2] = ["traceparent", "tracestate"];
 
 /// What the request of a kept response had in the fields that count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +28,7 @@ impl Selection {
                     return None;
                 }
                 let name: HeaderName = name.parse().ok()?;
-                if SET_HERE.iter().any(|prefix| name.as_str().starts_with(prefix)) {
+                if is_claim(&name) || SET_HERE.contains(&name.as_str()) {
                     return None;
                 }
                 names.push(name);

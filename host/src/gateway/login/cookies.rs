@@ -62,19 +62,17 @@ impl Cookies {
 
     /// The session that a browser shows; none when it shows none that was given here.
     pub fn session(&self, headers: &HeaderMap, origin: &Origin) -> Option<SessionId> {
-        let name = if origin.is_secure() { SECURE_SESSION } else { SESSION };
-        SessionId::read(&self.read::<String>(headers, origin, name)?)
+        SessionId::read(&self.read::<String>(headers, origin, session_name(origin))?)
     }
 
     /// Gives a browser its session, which it forgets when it is closed: how long it counts is decided here.
     pub fn give_session(&self, headers: &mut HeaderMap, origin: &Origin, id: &SessionId) {
-        let name = if origin.is_secure() { SECURE_SESSION } else { SESSION };
-        self.write(headers, origin, name.to_owned(), &id.text(), None);
+        self.write(headers, origin, session_name(origin).to_owned(), &id.text(), None);
     }
 
     /// Has a browser forget its session.
     pub fn forget_session(&self, headers: &mut HeaderMap, origin: &Origin) {
-        forget(headers, origin, if origin.is_secure() { SECURE_SESSION } else { SESSION }.to_owned());
+        forget(headers, origin, session_name(origin).to_owned());
     }
 
     /// The login under way that has this state.
@@ -157,6 +155,10 @@ pub fn strip(headers: &mut HeaderMap) {
             headers.append(header::COOKIE, value);
         }
     }
+}
+
+fn session_name(origin: &Origin) -> &'static str {
+    if origin.is_secure() { SECURE_SESSION } else { SESSION }
 }
 
 /// The name of the cookie of a login that is under way; none for what is no state of ours.
