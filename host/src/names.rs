@@ -36,6 +36,11 @@ macro_rules! label {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The name, shared.
+            pub fn as_arc(&self) -> &Arc<str> {
+                &self.0
+            }
         }
 
         impl FromStr for $name {
@@ -252,7 +257,8 @@ pub struct RequestId(Arc<str>);
 impl RequestId {
     /// A new id, ordered by time (UUID version 7, RFC 9562).
     pub fn new() -> Self {
-        Self(uuid::Uuid::now_v7().simple().to_string().into())
+        let mut text = uuid::Uuid::encode_buffer();
+        Self(Arc::from(&*uuid::Uuid::now_v7().simple().encode_lower(&mut text)))
     }
 
     /// The id as text.

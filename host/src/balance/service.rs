@@ -15,10 +15,12 @@ use crate::balance::call::{Answer, Call, CallError};
 use crate::balance::pool::{Lease, NoInstance, Pool};
 use crate::balance::retry::Budget;
 use crate::balance::verdict::{Excuses, Verdict};
+use crate::body::Request;
 use crate::config::{Retry, ServiceConfig};
 use crate::interfaces::call::Call as GuestCall;
 use crate::names::{ServiceName, VersionNumber};
 use crate::runtime::digest::Digest;
+use crate::runtime::driven::{Driven, HeadSender};
 use crate::runtime::failure::GuestFailure;
 use crate::telemetry::journal::{Level, Speaker, Stream};
 use crate::telemetry::trace::TraceContext;
@@ -112,26 +114,12 @@ impl Service {
         let mut guest_call = GuestCall::new(call.request_id, call.trace, call.deadline);
         guest_call.depth = call.depth;
         guest_call.keep_identity(call.request.headers());
-        let (head, answer) = oneshot::channel();
+        let (head, begun) = oneshot::channel();
         let guest_call = Arc::new(guest_call);
-        let running =
-            tokio::spawn(drive(self.clone(), version.clone(), lease, call.request, guest_call, head, pass));
-        let response = match answer.await {
-            Ok(Ok(response)) => {
-                self.note(pass, Verdict::Answered);
-                response
-            }
-            Ok(Err(failure)) => return Err(failure.into()),
-            // The guest ended without a response; how, its task knows.
-            Err(_) => {
-                let failure = match running.await {
-                    Ok(Err(failure)) => failure,
-                    Ok(Ok(())) => GuestFailure::NoResponse,
-                    Err(error) => GuestFailure::Trap { message: error.to_string(), frames: Vec::new() },
-                };
-                return Err(failure.into());
-            }
-        };
+        let call =
+            Driven::new(drive(self.clone(), version.clone(), lease, call.request, guest_call, head, pass));
+        let response = call.answer(begun).await?;
+        self.note(pass, Verdict::Answered);
         Ok(Answer { response, version: Some(version.number), instance: Some(instance), upgraded: None })
     }
 
@@ -249,9 +237,9 @@ async fn drive(
     service: Arc<Service>,
     version: Arc<Version>,
     mut lease: Lease,
-    mut request: crate::body::Request,
+    mut request: Request,
     call: Arc<GuestCall>,
-    head: oneshot::Sender<Result<crate::body::Response, GuestFailure>>,
+    head: HeadSender,
     pass: Pass,
 ) -> Result<(), GuestFailure> {
     let name = lease.name().clone();
@@ -259,6 +247,7 @@ async fn drive(
     let excuses = Excuses::watch(&mut request, Instant::now() + time, call.deadline);
     let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
     let result = tokio::select! {
+        biased;
         result = instance.handle_request(request, call.clone(), head) => result,
         () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
     };

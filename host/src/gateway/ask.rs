@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 
-use super::access_log::Account;
+use super::account::Account;
 use super::cache::{Asked, Cache, Key, Lookup, Origin, Plan};
 use super::context::Context;
 use super::forward;

@@ -5,7 +5,8 @@
 //! it; `framing` checks its head; `routing` finds its route, `auth` who may use it, `login` lets browsers sign in,
 //! `policies` what that asks of a request and does to its response; `limits` bounds its body; `coding` is how content
 //! can be packed, `part` what of it is asked for, also by `date`; `location`, `files` or `ask`, from the `cache` or by
-//! `forward`, answers it; `reply` turns a refusal into a response; `access_log` writes it down.
+//! `forward`, answers it; `reply` turns a refusal into a response; `account` follows it to its end, and `access_log`
+//! writes it down.
 
 mod listener;
 mod pipeline;
@@ -25,6 +26,7 @@ mod ask;
 mod cache;
 mod forward;
 mod reply;
+mod account;
 mod access_log;
 
 #[cfg(test)]
@@ -103,7 +105,7 @@ impl Gateway {
             let port = redirect.port.unwrap_or(address.port());
             listeners.push((bound(redirect.listen).await?, Role::Redirect(port)));
         }
-        let access_log = AccessLog::open(config.access_log.as_deref()).await.map_err(|error| {
+        let access_log = AccessLog::open(config.access_log.as_deref()).map_err(|error| {
             named(&error, &format!("the access log {:?} cannot be opened", config.access_log))
         })?;
         Ok(Self {

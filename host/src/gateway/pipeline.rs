@@ -8,7 +8,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::access_log::{AccessLog, Account, AccountedBody};
+use super::access_log::AccessLog;
+use super::account::{Account, AccountedBody};
 use super::auth::{Auth, Denial};
 use super::cache::Cache;
 use super::context::Context;

@@ -1,5 +1,6 @@
 //! Counts the processor time of a guest call.
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,6 +8,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+thread_local! {
+    /// Nanoseconds that calls within the present one have used: a guest that calls another drives it.
+    static NESTED_NS: Cell<u64> = const { Cell::new(0) };
+}
 
 /// The processor time of the running call, read while it runs by whoever may stop it.
 #[derive(Debug)]
@@ -31,7 +37,8 @@ impl CpuMeter {
 
     /// Whether the call has used more than its limit; asked from within the call.
     pub fn is_over(&self) -> bool {
-        let running = self.now_ns().saturating_sub(self.poll_ns.load(Ordering::Relaxed));
+        let began = self.poll_ns.load(Ordering::Relaxed);
+        let running = self.now_ns().saturating_sub(began).saturating_sub(nested_ns());
         Duration::from_nanos(self.used_ns.load(Ordering::Relaxed).saturating_add(running)) > self.limit
     }
 
@@ -59,9 +66,54 @@ impl<F: Future> Future for CpuTimed<F> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let start = self.meter.now_ns();
         self.meter.poll_ns.store(start, Ordering::Relaxed);
+        let before = replace_nested_ns(0);
         let poll = self.future.as_mut().poll(context);
         let spent = self.meter.now_ns().saturating_sub(start);
-        self.meter.used_ns.fetch_add(spent, Ordering::Relaxed);
+        let nested = replace_nested_ns(before.saturating_add(spent));
+        self.meter.used_ns.fetch_add(spent.saturating_sub(nested), Ordering::Relaxed);
         poll
+    }
+}
+
+// Neither is inlined: a guest's stack can go on in another thread, where a remembered address would be wrong.
+
+#[inline(never)]
+fn nested_ns() -> u64 {
+    NESTED_NS.get()
+}
+
+#[inline(never)]
+fn replace_nested_ns(value: u64) -> u64 {
+    NESTED_NS.replace(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps the processor busy.
+    fn spin(time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {}
+    }
+
+    #[tokio::test]
+    async fn a_call_does_not_pay_for_those_that_it_makes() {
+        let used = |meter: &CpuMeter| Duration::from_nanos(meter.used_ns.load(Ordering::Relaxed));
+        let meter = || Arc::new(CpuMeter::new(Duration::from_millis(20)));
+        let (caller, callee) = (meter(), meter());
+        let inner = CpuTimed::new(async { spin(Duration::from_millis(30)) }, callee.clone());
+        let seen = caller.clone();
+        let outer = CpuTimed::new(
+            async move {
+                spin(Duration::from_millis(10));
+                inner.await;
+                seen.is_over()
+            },
+            caller.clone(),
+        );
+        assert!(!outer.await, "the caller has used 10 of its 20 ms");
+        assert!(used(&caller) < Duration::from_millis(20), "{:?}", used(&caller));
+        assert!(used(&callee) >= Duration::from_millis(30) && callee.is_over());
     }
 }

@@ -15,6 +15,7 @@ use crate::interfaces::guest::InstanceContext;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
 use crate::names::{CALLER, ServiceName, is_of_host};
+use crate::telemetry::trace::TRACEPARENT;
 
 /// The host names of services: `http://<service>.internal`.
 const INTERNAL_SUFFIX: &str = ".internal";
@@ -99,9 +100,7 @@ impl WasiHttpHooks for Outbound {
         };
         strip_identity(request.headers_mut());
         let trace = call.trace.child();
-        if let Ok(value) = HeaderValue::try_from(trace.to_header()) {
-            request.headers_mut().insert("traceparent", value);
-        }
+        request.headers_mut().insert(TRACEPARENT, trace.to_header());
         let first_byte = options.and_then(|options| options.first_byte_timeout);
         match destination {
             Destination::Sibling(service) => {

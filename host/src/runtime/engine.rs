@@ -1,14 +1,18 @@
 //! One wasmtime engine: features, and the pooling allocator sized for many small guests.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 /// A guest runs at most this long before others get a turn: with 2 ms slices four endless guests on two cores
 /// leave a bystander a p99 of 10 ms, with 10 ms slices 510 ms.
 const EPOCH: Duration = Duration::from_millis(2);
+
+/// Ticks without a running guest after which the clock stops: to wake it costs more than a request, to let it run
+/// that long next to nothing.
+const IDLE_TICKS_MAX: u32 = 100;
 
 /// Instances of all services together; each reserves address space, not memory.
 const INSTANCES_MAX: u32 = 4_000;
@@ -32,16 +36,23 @@ const STACK_BYTES_MAX: usize = 512 * 1024;
 #[derive(Clone)]
 pub struct GuestEngine {
     engine: Engine,
-    running: Arc<AtomicUsize>,
-    ticker: std::thread::Thread,
+    need: Arc<Need>,
+    clock: std::thread::Thread,
 }
 
-/// Counts one running guest call while it lives; the clock ticks only while there are some.
-pub struct Running(Arc<AtomicUsize>);
+/// Who needs the clock.
+#[derive(Default)]
+struct Need {
+    running: AtomicUsize,
+    stopped: AtomicBool,
+}
+
+/// Counts one running guest call while it lives; the clock runs while there are some.
+pub struct Running(Arc<Need>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.running.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -53,20 +64,11 @@ impl GuestEngine {
     /// When this machine lacks address space or a processor feature.
     pub fn new() -> wasmtime::Result<Self> {
         let engine = Engine::new(&config())?;
-        let running = Arc::new(AtomicUsize::new(0));
-        let (weak, count) = (engine.weak(), running.clone());
-        let tick = move || {
-            loop {
-                if count.load(Ordering::Acquire) == 0 {
-                    std::thread::park();
-                }
-                std::thread::sleep(EPOCH);
-                let Some(engine) = weak.upgrade() else { return };
-                engine.increment_epoch();
-            }
-        };
-        let thread = std::thread::Builder::new().name("epochs".into()).spawn(tick)?;
-        Ok(Self { engine, running, ticker: thread.thread().clone() })
+        let need = Arc::new(Need::default());
+        let (weak, seen) = (engine.weak(), need.clone());
+        let thread =
+            std::thread::Builder::new().name("epochs".into()).spawn(move || run_clock(&weak, &seen))?;
+        Ok(Self { engine, need, clock: thread.thread().clone() })
     }
 
     /// The engine itself.
@@ -76,10 +78,31 @@ impl GuestEngine {
 
     /// Counts a guest call that begins.
     pub fn run(&self) -> Running {
-        if self.running.fetch_add(1, Ordering::Release) == 0 {
-            self.ticker.unpark();
+        self.need.running.fetch_add(1, Ordering::SeqCst);
+        if self.need.stopped.load(Ordering::SeqCst) {
+            self.clock.unpark();
         }
-        Running(self.running.clone())
+        Running(self.need.clone())
+    }
+}
+
+/// Ticks while guests run, and a little longer; ends with the engine.
+fn run_clock(engine: &EngineWeak, need: &Need) {
+    let mut idle_ticks = 0;
+    loop {
+        std::thread::sleep(EPOCH);
+        let Some(engine) = engine.upgrade() else { return };
+        engine.increment_epoch();
+        drop(engine);
+        idle_ticks = if need.running.load(Ordering::SeqCst) == 0 { idle_ticks + 1 } else { 0 };
+        if idle_ticks > IDLE_TICKS_MAX {
+            // Told before it is looked once more: a call that begins meanwhile sees the one or is seen by the other.
+            need.stopped.store(true, Ordering::SeqCst);
+            while need.running.load(Ordering::SeqCst) == 0 {
+                std::thread::park();
+            }
+            need.stopped.store(false, Ordering::SeqCst);
+        }
     }
 }
 

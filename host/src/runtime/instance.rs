@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::CONTENT_LENGTH;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
@@ -11,7 +9,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::backends::messaging::{Delivery, Outcome, Reply};
-use crate::body::{Body, Request, Response};
+use crate::body::Request;
 use crate::interfaces::bindings::exports::hostel::service as service_exports;
 use crate::interfaces::bindings::exports::hostel::service::message_handler as handler;
 use crate::interfaces::bindings::exports::hostel::service::migrations::Dialect;
@@ -21,9 +19,10 @@ use crate::interfaces::cpu::CpuTimed;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::http_out::{from_guest, to_guest};
 use crate::runtime::blueprint::Exports;
+use crate::runtime::driven::{Head, HeadSender};
 use crate::runtime::engine::GuestEngine;
 use crate::runtime::failure::GuestFailure;
-use crate::runtime::response::{Activity, GuardedBody};
+use crate::runtime::response::Activity;
 
 /// One sandboxed running copy of a version.
 pub struct Instance {
@@ -36,9 +35,6 @@ pub struct Instance {
     calls: u32,
     idle_since: Instant,
 }
-
-/// Where the response head of a call goes, as soon as the guest has set it.
-pub type HeadSender = oneshot::Sender<Result<Response, GuestFailure>>;
 
 impl Instance {
     pub(super) fn new(
@@ -102,11 +98,9 @@ impl Instance {
     ) -> Result<(), GuestFailure> {
         let http = self.http.take().ok_or(GuestFailure::NoExport("wasi:http/incoming-handler"))?;
         let activity = Arc::new(Activity::new());
-        let (outcome, outcome_receiver) = oneshot::channel();
-        let scheme = Scheme::Http;
         let mut view = self.store.data_mut().http();
-        let respond = respond(head, outcome_receiver, activity.clone());
-        let resources = view.new_incoming_request(scheme, request.map(to_guest)).and_then(|request| {
+        let respond = respond(head, activity.clone());
+        let resources = view.new_incoming_request(Scheme::Http, request.map(to_guest)).and_then(|request| {
             let head = view.new_response_outparam_from_callback(respond)?;
             Ok((request, head))
         });
@@ -114,13 +108,10 @@ impl Instance {
         let result =
             self.run(&call, &activity, async |store| http.call_handle(store, request, out).await).await;
         self.http = Some(http);
-        let result = match result {
+        match result {
             Ok(()) if !activity.has_begun() => Err(GuestFailure::NoResponse),
             other => other,
-        };
-        // Nobody waits for it when the response has no body or the client is gone.
-        let _ = outcome.send(result.as_ref().map_err(GuestFailure::to_string).copied());
-        result
+        }
     }
 
     /// Handles a message.
@@ -229,29 +220,20 @@ async fn within<T>(
     }
 }
 
-/// What happens when the guest sets its response: the head goes out, the body is guarded until the call has ended.
+/// What happens when the guest sets its response: the head goes to who waits for it.
 fn respond(
     head: HeadSender,
-    outcome: oneshot::Receiver<Result<(), String>>,
     activity: Arc<Activity>,
 ) -> impl FnOnce(Result<http::Response<HyperOutgoingBody>, ErrorCode>) + Send + Sync + 'static {
     move |result| {
         activity.begin();
         let result = match result {
-            Ok(response) => {
-                let length = content_length(&response);
-                let guard = |body| Body::new(GuardedBody::new(from_guest(body), length, outcome, activity));
-                Ok(response.map(guard))
-            }
+            Ok(response) => Ok(Head { response: response.map(from_guest), activity }),
             Err(code) => Err(GuestFailure::ErrorResponse(format!("{code:?}"))),
         };
         // The caller may have gone away; the guest learns it when it writes the body.
         let _ = head.send(result);
     }
-}
-
-fn content_length<B>(response: &http::Response<B>) -> Option<u64> {
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn to_guest_delivery(delivery: &Delivery) -> handler::Delivery {

@@ -3,7 +3,7 @@
 //! Knows nothing of services, versions or traffic. Files in reading order: `engine` is the one wasmtime engine;
 //! `digest` names components; `compile` makes and caches machine code; `imports` checks what a component wants
 //! against what it is granted; `blueprint` is a linked component; `instance` is one sandbox and its calls;
-//! `response` guards a response body until the call has ended well; `failure` says why it did not.
+//! `driven` is a call to which somebody listens; `response` guards a response body until the call has ended well; `failure` says why it did not.
 
 pub mod engine;
 pub mod digest;
@@ -11,6 +11,7 @@ pub mod compile;
 pub mod imports;
 pub mod blueprint;
 pub mod instance;
+pub mod driven;
 pub mod response;
 pub mod failure;
 

@@ -3,14 +3,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::body::{Body, BodyError};
+use crate::runtime::driven::Driven;
 
 /// Whether a response has begun, and when it last moved; read by whoever may end it for idleness.
 #[derive(Debug)]
@@ -59,51 +59,24 @@ impl Default for Activity {
 pub struct GuardedBody {
     inner: Body,
     remaining: Option<u64>,
+    /// The frame that waits for the outcome of the call.
     held: Option<Frame<Bytes>>,
-    /// Whether the next frame waits for the outcome.
+    /// Whether the outcome is waited for.
     waits: bool,
     ended: bool,
-    outcome: Option<oneshot::Receiver<Result<(), String>>>,
+    call: Driven,
     activity: Arc<Activity>,
 }
 
 impl GuardedBody {
-    /// Guards `inner`, of `length` bytes where that is known, until `outcome` tells how the call ended.
-    pub fn new(
-        inner: Body,
-        length: Option<u64>,
-        outcome: oneshot::Receiver<Result<(), String>>,
-        activity: Arc<Activity>,
-    ) -> Self {
-        Self {
-            inner,
-            remaining: length,
-            held: None,
-            waits: false,
-            ended: false,
-            outcome: Some(outcome),
-            activity,
-        }
-    }
-
-    /// Waits for the outcome; an error is the failure of the call.
-    fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyError>> {
-        let Some(outcome) = &mut self.outcome else { return Poll::Ready(Ok(())) };
-        let result = match Pin::new(outcome).poll(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(result)) => result,
-            Poll::Ready(Err(_)) => Err("its call was dropped".into()),
-        };
-        self.outcome = None;
-        Poll::Ready(result.map_err(BodyError::Guest))
+    /// Guards `inner`, of `length` bytes where that is known, until `call` has ended. Who reads it drives the call.
+    pub fn new(inner: Body, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
+        Self { inner, remaining: length, held: None, waits: false, ended: false, call, activity }
     }
 
     /// The next frame of the guest; one that completes the announced length, or the body, is held back.
     fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match Pin::new(&mut self.inner).poll_frame(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(frame) => frame,
-        };
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         self.activity.touch();
         self.ended = frame.is_none();
         let completes = match (&frame, self.remaining.as_mut()) {
@@ -114,8 +87,24 @@ impl GuardedBody {
             (Some(Ok(frame)), None) => frame.is_trailers(),
             _ => false,
         };
-        self.waits = self.outcome.is_some() && (self.ended || completes);
+        self.waits = self.ended || completes;
         Poll::Ready(frame)
+    }
+
+    /// The same, while the guest goes on.
+    fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Poll::Ready(frame) = self.poll_inner(context) {
+            return Poll::Ready(frame);
+        }
+        let call = self.call.poll_end(context);
+        match (self.poll_inner(context), call) {
+            (Poll::Pending, Poll::Ready(_)) => {
+                let reason = "the call ended before its body did".to_owned();
+                self.ended = true;
+                Poll::Ready(Some(Err(BodyError::Guest(reason))))
+            }
+            (frame, _) => frame,
+        }
     }
 }
 
@@ -129,13 +118,11 @@ impl http_body::Body for GuardedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
             if self.waits {
-                match self.poll_outcome(context) {
-                    Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(error)) => {
-                        (self.held, self.ended, self.waits) = (None, true, false);
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    Poll::Ready(Ok(())) => self.waits = false,
+                let outcome = ready!(self.call.poll_end(context));
+                self.waits = false;
+                if let Err(failure) = outcome {
+                    (self.held, self.ended) = (None, true);
+                    return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
                 }
             }
             if let Some(frame) = self.held.take() {
@@ -144,7 +131,7 @@ impl http_body::Body for GuardedBody {
             if self.ended {
                 return Poll::Ready(None);
             }
-            match self.poll_inner(context) {
+            match self.poll_guest(context) {
                 Poll::Ready(Some(Ok(frame))) if self.waits => self.held = Some(frame),
                 Poll::Ready(None) if self.waits => {}
                 other => return other,
@@ -171,16 +158,16 @@ mod tests {
     use http_body_util::{BodyExt, StreamBody};
 
     use super::*;
+    use crate::runtime::driven::Outcome;
+    use crate::runtime::failure::GuestFailure;
 
     /// Reads a body of one data frame and trailers to its end, when its call ended like this.
-    async fn read(length: Option<u64>, outcome: Result<(), String>) -> Result<(String, bool), BodyError> {
+    async fn read(length: Option<u64>, outcome: Outcome) -> Result<(String, bool), BodyError> {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
         let frames = [Ok(Frame::data("body".into())), Ok(Frame::trailers(trailers))];
-        let (sender, receiver) = oneshot::channel();
-        sender.send(outcome).unwrap();
         let inner = StreamBody::new(stream::iter(frames)).boxed_unsync();
-        let body = GuardedBody::new(inner, length, receiver, Arc::default());
+        let body = GuardedBody::new(inner, length, Driven::new(async { outcome }), Arc::default());
         let body = body.collect().await?;
         let has_trailers = body.trailers().is_some();
         Ok((String::from_utf8(body.to_bytes().to_vec()).unwrap(), has_trailers))
@@ -190,7 +177,7 @@ mod tests {
     async fn trailers_follow_the_body_whether_or_not_its_length_is_known() {
         for length in [None, Some(4)] {
             assert_eq!(read(length, Ok(())).await.unwrap(), ("body".into(), true), "{length:?}");
-            assert!(read(length, Err("late".into())).await.is_err(), "{length:?}");
+            assert!(read(length, Err(GuestFailure::NoResponse)).await.is_err(), "{length:?}");
         }
     }
 }

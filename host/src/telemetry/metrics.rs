@@ -1,6 +1,7 @@
 //! Every metric of the host, in Prometheus text.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ struct RequestLabels {
     service: Text,
     version: Version,
     route: Text,
-    method: Text,
+    method: &'static str,
     status: u16,
 }
 
@@ -110,8 +111,12 @@ struct DeployLabels {
     outcome: &'static str,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Text(Arc<str>);
+/// The text of a label; a request only counts references to it.
+#[derive(Debug, Clone)]
+enum Text {
+    Fixed(&'static str),
+    Shared(Arc<str>),
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Version(Option<VersionNumber>);
@@ -195,17 +200,17 @@ impl Metrics {
         &self,
         service: Option<&ServiceName>,
         version: Option<VersionNumber>,
-        route: &str,
+        route: Option<&Arc<str>>,
         method: &http::Method,
         status: u16,
         duration: Duration,
     ) {
-        let name = service.map(ServiceName::as_str).unwrap_or_default();
+        let shared = |text: Option<&Arc<str>>| text.cloned().map_or(Text::Fixed(""), Text::Shared);
         let labels = RequestLabels {
-            service: Text::new(name),
+            service: shared(service.map(ServiceName::as_arc)),
             version: Version(version),
-            route: Text::new(route),
-            method: Text::new(known_method(method)),
+            route: shared(route),
+            method: known_method(method),
             status,
         };
         self.requests.get_or_create(&labels).inc();
@@ -215,8 +220,7 @@ impl Metrics {
 
     /// Counts one call from service to service.
     pub fn call(&self, caller: &ServiceName, service: &ServiceName, status: u16) {
-        let labels =
-            CallLabels { caller: Text::new(caller.as_str()), service: Text::new(service.as_str()), status };
+        let labels = CallLabels { caller: Text::from(caller), service: Text::from(service), status };
         self.calls.get_or_create(&labels).inc();
     }
 
@@ -227,8 +231,7 @@ impl Metrics {
 
     /// Counts a trap or a limit that ended a call; `reason` is the limit's name or `trap`.
     pub fn failure(&self, service: &ServiceName, version: VersionNumber, reason: &'static str) {
-        let labels =
-            FailureLabels { service: Text::new(service.as_str()), version: Version(Some(version)), reason };
+        let labels = FailureLabels { service: Text::from(service), version: Version(Some(version)), reason };
         self.failures.get_or_create(&labels).inc();
     }
 
@@ -255,7 +258,7 @@ impl Metrics {
 
     /// Sets how many bytes the guests of a service hold.
     pub fn memory(&self, service: &ServiceName, bytes: u64) {
-        self.memory.get_or_create(&ServiceLabels { service: Text::new(service.as_str()) }).set(bytes as i64);
+        self.memory.get_or_create(&ServiceLabels { service: Text::from(service) }).set(bytes as i64);
     }
 
     /// Counts one database operation.
@@ -268,7 +271,7 @@ impl Metrics {
         duration: Duration,
     ) {
         let labels = OperationLabels {
-            service: Text::new(service.as_str()),
+            service: Text::from(service),
             version: Version(Some(version)),
             operation,
             outcome: if good { "ok" } else { "error" },
@@ -283,8 +286,7 @@ impl Metrics {
 
     /// Counts a settled delivery.
     pub fn delivery(&self, service: &ServiceName, version: Option<VersionNumber>, outcome: &'static str) {
-        let labels =
-            OutcomeLabels { service: Text::new(service.as_str()), version: Version(version), outcome };
+        let labels = OutcomeLabels { service: Text::from(service), version: Version(version), outcome };
         self.deliveries.get_or_create(&labels).inc();
     }
 
@@ -295,26 +297,26 @@ impl Metrics {
             [("ready", ready), ("delayed", delayed), ("in-flight", in_flight), ("dead", dead)]
         {
             let labels =
-                BacklogLabels { domain: Text::new(domain), service: Text::new(service.as_str()), state };
+                BacklogLabels { domain: Text::Shared(domain.into()), service: Text::from(service), state };
             self.backlog.get_or_create(&labels).set(count as i64);
         }
     }
 
     /// Counts a right that a service tried to use without a grant.
     pub fn denial(&self, service: &ServiceName, right: &'static str) {
-        let labels = DenialLabels { service: Text::new(service.as_str()), right };
+        let labels = DenialLabels { service: Text::from(service), right };
         self.denials.get_or_create(&labels).inc();
     }
 
     /// Counts a deploy.
     pub fn deploy(&self, service: &ServiceName, good: bool) {
         let outcome = if good { "deployed" } else { "refused" };
-        self.deploys.get_or_create(&DeployLabels { service: Text::new(service.as_str()), outcome }).inc();
+        self.deploys.get_or_create(&DeployLabels { service: Text::from(service), outcome }).inc();
     }
 
     /// Sets how many log lines of a service were dropped.
     pub fn log_lines_dropped(&self, service: &ServiceName, lines: u64) {
-        let labels = ServiceLabels { service: Text::new(service.as_str()) };
+        let labels = ServiceLabels { service: Text::from(service) };
         self.log_lines_dropped.get_or_create(&labels).set(lines as i64);
     }
 
@@ -339,14 +341,37 @@ impl fmt::Debug for Metrics {
 }
 
 impl Text {
-    fn new(text: &str) -> Self {
-        Self(text.into())
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Fixed(text) => text,
+            Self::Shared(text) => text,
+        }
+    }
+}
+
+impl From<&ServiceName> for Text {
+    fn from(name: &ServiceName) -> Self {
+        Self::Shared(name.as_arc().clone())
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Text {}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl EncodeLabelValue for Text {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        (&*self.0).encode(encoder)
+        self.as_str().encode(encoder)
     }
 }
 
@@ -360,13 +385,11 @@ impl EncodeLabelValue for Version {
 }
 
 fn labels(service: &ServiceName, version: VersionNumber) -> VersionLabels {
-    VersionLabels { service: Text::new(service.as_str()), version: Version(Some(version)) }
+    VersionLabels { service: Text::from(service), version: Version(Some(version)) }
 }
 
 /// A client can invent methods; only the known ones become labels.
-fn known_method(method: &http::Method) -> &str {
-    match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS") => known,
-        _ => "other",
-    }
+fn known_method(method: &http::Method) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

@@ -1,6 +1,6 @@
 //! Trace context: which trace a request belongs to and which span is its parent (W3C Trace Context).
 
-use std::fmt;
+use http::HeaderValue;
 
 /// The header that carries it.
 pub const TRACEPARENT: &str = "traceparent";
@@ -55,8 +55,13 @@ impl TraceContext {
     }
 
     /// The value of a `traceparent` header.
-    pub fn to_header(&self) -> String {
-        self.to_string()
+    pub fn to_header(&self) -> HeaderValue {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hexadecimal(&mut text[3..35], self.trace_id);
+        write_hexadecimal(&mut text[36..52], self.span_id.into());
+        write_hexadecimal(&mut text[53..], self.flags.into());
+        // Digits and dashes are always a value.
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
     }
 
     /// The trace as 32 hexadecimal digits.
@@ -65,9 +70,12 @@ impl TraceContext {
     }
 }
 
-impl fmt::Display for TraceContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, self.flags)
+/// Fills `text` with the last digits of `value`.
+fn write_hexadecimal(text: &mut [u8], value: u128) {
+    let mut rest = value;
+    for digit in text.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
     }
 }
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 
@@ -16,6 +17,9 @@ static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+/// Bytes of a Forwarded field beside the host: an address of version 6 in brackets and quotes, and the names.
+const FORWARDED_BYTES: usize = 80;
 
 /// What is known about the origin of a request.
 #[derive(Debug, PartialEq)]
@@ -51,25 +55,52 @@ pub fn read(headers: &HeaderMap, peer: &Peer) -> Told {
 ///
 /// When something cannot stand in a header, which the checks before exclude.
 pub fn write(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
-    let client = context.client.to_canonical();
-    let proto = context.scheme;
-    let host = context.asked_host.clone().or_else(|| headers.get(header::HOST).cloned());
-    let node = if client.is_ipv6() { format!("\"[{client}]\"") } else { client.to_string() };
-    let mut forwarded = format!("for={node};proto={proto}");
-    let mut port = context.asked_port;
-    if let Some(host) = host {
-        let name = host.to_str().unwrap_or_default();
-        port = port.or_else(|| host::port(name));
+    let (peer, proto) = (&context.peer, context.scheme);
+    let client = match context.client == peer.address {
+        true => peer.address_text.clone(),
+        false => address_text(context.client),
+    };
+    let host = context.asked_host.as_ref().or_else(|| headers.get(header::HOST)).cloned();
+    let name = host.as_ref().and_then(|host| host.to_str().ok());
+    let mut forwarded = BytesMut::with_capacity(FORWARDED_BYTES + name.map_or(0, str::len));
+    let (open, close) = if context.client.to_canonical().is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+    for part in [b"for=", open.as_bytes(), client.as_bytes(), close.as_bytes(), b";proto=", proto.as_bytes()]
+    {
+        forwarded.extend_from_slice(part);
+    }
+    let port = context.asked_port.or_else(|| host::port(name?));
+    if let Some(name) = name {
         // A valid host holds nothing that would end the quotes.
-        forwarded.push_str(&format!(";host=\"{name}\""));
+        for part in [b";host=\"", name.as_bytes(), b"\""] {
+            forwarded.extend_from_slice(part);
+        }
+    }
+    if let Some(host) = host {
         headers.insert(&HOST, host);
     }
-    let port = port.unwrap_or(if proto == "https" { 443 } else { 80 });
-    headers.insert(header::FORWARDED, text(forwarded)?);
-    headers.insert(&FOR, text(client.to_string())?);
+    let forwarded = HeaderValue::from_maybe_shared(forwarded.freeze());
+    headers.insert(
+        header::FORWARDED,
+        forwarded.map_err(|_| Refusal::Malformed("a header cannot be passed on"))?,
+    );
+    headers.insert(&FOR, client);
     headers.insert(&PROTO, HeaderValue::from_static(proto));
-    headers.insert(&PORT, HeaderValue::from(port));
+    headers.insert(&PORT, port_text(port.unwrap_or(if proto == "https" { 443 } else { 80 })));
     Ok(())
+}
+
+/// An address as X-Forwarded-For has it.
+pub fn address_text(address: IpAddr) -> HeaderValue {
+    // An address is always a value.
+    HeaderValue::try_from(address.to_canonical().to_string()).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+fn port_text(port: u16) -> HeaderValue {
+    match port {
+        80 => HeaderValue::from_static("80"),
+        443 => HeaderValue::from_static("443"),
+        other => HeaderValue::from(other),
+    }
 }
 
 fn read_trusted(headers: &HeaderMap, peer: IpAddr, proxies: &[IpNet]) -> Told {
@@ -84,10 +115,6 @@ fn read_trusted(headers: &HeaderMap, peer: IpAddr, proxies: &[IpNet]) -> Told {
         host: from_the_right(headers, &HOST).next().and_then(asked_host),
         port: from_the_right(headers, &PORT).next().and_then(|port| port.parse().ok()),
     }
-}
-
-fn text(value: String) -> Result<HeaderValue, Refusal> {
-    HeaderValue::try_from(value).map_err(|_| Refusal::Malformed("a header cannot be passed on"))
 }
 
 /// The elements of a list header, the last one first.

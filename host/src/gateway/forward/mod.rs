@@ -75,6 +75,12 @@ const VIA: [HeaderValue; 3] = [
     HeaderValue::from_static("2 hostel"),
 ];
 
+/// The id of the request, for the service.
+static REQUEST: HeaderName = HeaderName::from_static("hostel-request");
+
+/// About so many fields are set for a service; room for all is made at once.
+const FIELDS_ADDED: usize = 12;
+
 /// The host of a request of HTTP/1.0 that names none (RFC 9112, 3.3): services expect one.
 const DEFAULT_HOST: HeaderValue = HeaderValue::from_static("localhost");
 
@@ -146,6 +152,7 @@ pub async fn send(
 
 /// Brings the headers of a request into the form in which a service gets them.
 fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
+    headers.reserve(FIELDS_ADDED);
     strip_hop_by_hop(headers);
     headers.remove(header::EXPECT);
     headers.append(header::VIA, via(context.version));
@@ -156,9 +163,10 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
         // The state belongs to the trace that is not continued.
         headers.remove("tracestate");
     }
-    headers.insert(TRACEPARENT, text(context.trace.to_header())?);
+    headers.insert(TRACEPARENT, context.trace.to_header());
     headers.entry(header::HOST).or_insert(DEFAULT_HOST);
-    headers.insert("hostel-request", text(context.request_id.to_string())?);
+    let id = HeaderValue::from_str(&context.request_id);
+    headers.insert(&REQUEST, id.map_err(|_| Refusal::Malformed("a header cannot be passed on"))?);
     forwarded::write(headers, context)
 }
 

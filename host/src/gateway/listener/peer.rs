@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Version;
 use http::request::Parts;
+use http::{HeaderValue, Version};
 use ipnet::IpNet;
 
 use super::client_certificate::ClientCertificate;
@@ -18,6 +18,8 @@ use crate::gateway::reply::Refusal;
 pub struct Peer {
     /// Its address, or the one that the PROXY protocol gave.
     pub address: IpAddr,
+    /// The same as a header has it, made once for all its requests.
+    pub address_text: HeaderValue,
     /// What its handshake told; none in clear text.
     pub tls: Option<TlsFacts>,
     /// All proxies whose word counts, when this peer is one of them.
@@ -28,7 +30,7 @@ impl Peer {
     /// A peer in front of which these proxies may stand.
     pub fn new(address: IpAddr, tls: Option<TlsFacts>, proxies: &Arc<[IpNet]>) -> Self {
         let proxies = forwarded::is_trusted(proxies, address).then(|| proxies.clone());
-        Self { address, tls, proxies }
+        Self { address, address_text: forwarded::address_text(address), tls, proxies }
     }
 
     /// The scheme of what it asks for.

@@ -58,7 +58,7 @@ pub enum RouteError {
 #[derive(Debug)]
 pub struct Route {
     /// The path pattern as configured; the label of metrics.
-    pub pattern: String,
+    pub pattern: Arc<str>,
     /// The methods; empty for all.
     pub methods: Vec<Method>,
     /// What a request must have besides.
@@ -142,7 +142,7 @@ impl Routes {
         let mut all = Self::default();
         for config in routes {
             let route = Route {
-                pattern: config.path.clone(),
+                pattern: config.path.as_str().into(),
                 methods: config.methods.clone(),
                 conditions: config.conditions.clone(),
                 action: action(&config.target),
@@ -257,7 +257,7 @@ impl Node {
     }
 
     fn insert(&mut self, route: Arc<Route>) -> Result<(), RouteError> {
-        let fault = |rule| RouteError::Pattern { pattern: route.pattern.clone(), line: route.line, rule };
+        let fault = |rule| RouteError::Pattern { pattern: route.pattern.to_string(), line: route.line, rule };
         let below = route.pattern.strip_prefix('/').ok_or_else(|| fault("it begins with `/`"))?;
         let mut node = self;
         let mut segments = below.split('/').peekable();
@@ -307,7 +307,7 @@ fn add(routes: &mut Vec<Arc<Route>>, route: Arc<Route>) -> Result<(), RouteError
     };
     if let Some(other) = routes.iter().find(equal) {
         return Err(RouteError::Equal {
-            pattern: route.pattern.clone(),
+            pattern: route.pattern.to_string(),
             line: route.line,
             other: other.line,
         });

@@ -1,0 +1,156 @@
+//! A guest call that goes on while somebody waits for it, and by itself when nobody does any more.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::{BoxFuture, FutureExt};
+use http::header::CONTENT_LENGTH;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::body::{Body, Response};
+use crate::runtime::failure::GuestFailure;
+use crate::runtime::response::{Activity, GuardedBody};
+
+/// How a guest call ended.
+pub type Outcome = Result<(), GuestFailure>;
+
+/// The response head that a guest has set; its body is bare.
+pub struct Head {
+    /// The response.
+    pub response: Response,
+    /// Follows the body for the call's limits.
+    pub activity: Arc<Activity>,
+}
+
+/// Where the response head goes as soon as the guest has set it.
+pub type HeadSender = oneshot::Sender<Result<Head, GuestFailure>>;
+
+/// Where it comes from.
+pub type HeadReceiver = oneshot::Receiver<Result<Head, GuestFailure>>;
+
+/// A guest call. Its caller drives it, in its own task: a task more would cost two wake-ups for each request. Dropped
+/// before its end it goes on in a task of its own, since what a guest has begun is not undone by a client that leaves.
+pub struct Driven {
+    state: State,
+}
+
+enum State {
+    Running(BoxFuture<'static, Outcome>),
+    Ended(Outcome),
+}
+
+impl Driven {
+    /// A call that begins when it is first asked for.
+    pub fn new(call: impl Future<Output = Outcome> + Send + 'static) -> Self {
+        let guarded = AssertUnwindSafe(call).catch_unwind();
+        let call = guarded.map(|result| result.unwrap_or_else(|panic| Err(panicked(&*panic))));
+        Self { state: State::Running(call.boxed()) }
+    }
+
+    /// Drives the call until its response head is there; the body then drives it to its end.
+    ///
+    /// # Errors
+    ///
+    /// The failure that ended the call before anything of the response was sent.
+    pub async fn answer(mut self, mut head: HeadReceiver) -> Result<Response, GuestFailure> {
+        let head = poll_fn(|context| {
+            let ended = self.poll_end(context);
+            if let Poll::Ready(Err(failure)) = ended {
+                return Poll::Ready(Err(failure));
+            }
+            match Pin::new(&mut head).poll(context) {
+                Poll::Ready(Ok(head)) => Poll::Ready(head),
+                Poll::Ready(Err(_)) if ended.is_ready() => Poll::Ready(Err(GuestFailure::NoResponse)),
+                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+            }
+        });
+        let Head { response, activity } = head.await?;
+        let length = content_length(&response);
+        Ok(response.map(|body| Body::new(GuardedBody::new(body, length, self, activity))))
+    }
+
+    /// Drives the call, and tells how it ended as often as it is asked.
+    pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
+        match &mut self.state {
+            State::Ended(outcome) => Poll::Ready(outcome.clone()),
+            State::Running(call) => {
+                let outcome = std::task::ready!(call.as_mut().poll(context));
+                self.state = State::Ended(outcome.clone());
+                Poll::Ready(outcome)
+            }
+        }
+    }
+}
+
+impl Drop for Driven {
+    fn drop(&mut self) {
+        let ended = State::Ended(Ok(()));
+        if let State::Running(call) = std::mem::replace(&mut self.state, ended)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(call);
+        }
+    }
+}
+
+fn content_length<B>(response: &http::Response<B>) -> Option<u64> {
+    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A fault of the host, which must harm this call only.
+fn panicked(panic: &(dyn Any + Send)) -> GuestFailure {
+    let message =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|it| &**it));
+    let message = format!("the host panicked: {}", message.unwrap_or("no message"));
+    GuestFailure::Trap { message, frames: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_nobody_waits_for_goes_on_by_itself() {
+        let (gate, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let ended = Arc::new(AtomicBool::new(false));
+        let (at_gate, then, seen) = (gate.clone(), done.clone(), ended.clone());
+        let mut call = Driven::new(async move {
+            at_gate.notified().await;
+            seen.store(true, Ordering::SeqCst);
+            then.notify_one();
+            Ok(())
+        });
+        assert!(poll_fn(|context| Poll::Ready(call.poll_end(context))).await.is_pending());
+        drop(call);
+        gate.notify_one();
+        done.notified().await;
+        assert!(ended.load(Ordering::SeqCst));
+    }
+
+    #[tokio::test]
+    async fn a_fault_of_the_host_is_the_failure_of_the_call() {
+        let (_sender, head) = oneshot::channel();
+        let call = Driven::new(async { panic!("of the host") });
+        let failure = call.answer(head).await.unwrap_err();
+        assert_eq!(failure.to_string(), "trap: the host panicked: of the host");
+    }
+
+    #[tokio::test]
+    async fn who_ends_without_a_head_has_given_no_response() {
+        let (sender, head) = oneshot::channel();
+        let call = Driven::new(async move {
+            drop(sender);
+            Ok(())
+        });
+        assert!(matches!(call.answer(head).await, Err(GuestFailure::NoResponse)));
+    }
+}
