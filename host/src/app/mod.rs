@@ -34,6 +34,7 @@ use crate::deploy::environment::{Environment, Opened};
 use crate::deploy::versions::VersionStore;
 use crate::gateway::Gateway;
 use crate::interfaces::http_client::HttpClient;
+use crate::interfaces::turns::Turns;
 use crate::interfaces::service::HostContext;
 use crate::registry::Registry;
 use crate::runtime::Runtime;
@@ -128,6 +129,7 @@ fn environment(config: &Config, metrics: Arc<Metrics>, admin: SocketAddr) -> (En
         siblings: Arc::new(balancer.clone()),
         http: HttpClient::new(forbidden.clone()),
         forbidden,
+        turns: Turns::new(std::thread::available_parallelism().map_or(1, |processors| processors.get())),
         journal: Arc::new(Journal::default()),
         metrics,
     };

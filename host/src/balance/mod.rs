@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
 //! `verdict` is what a try says about whom it asked, unless its client's `upload` was waited for; `service` is one
-//! service of components, `pool` the instances of one version behind a `queue`, `breaker` its circuit, `health` its
+//! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls, `breaker` its circuit, `health` its
 //! probe; `upstream` is an external service with the state of each `address`, `pick` chooses among them, `outlier` and
 //! `check` find those that fail, `client` speaks to them over what `connect` makes, `stream` is what comes back; `retry`
 //! tries calls again, with the body that `lend` kept.
@@ -12,6 +12,7 @@ pub mod verdict;
 pub mod upload;
 pub mod service;
 pub mod queue;
+pub mod admission;
 pub mod pool;
 pub mod breaker;
 pub mod health;
@@ -182,7 +183,7 @@ impl Balancer {
         let size = version.pool.size();
         self.metrics.pool(name, version.number, size.all, size.busy, size.waiting);
         let context = version.pool.blueprint().context();
-        self.metrics.memory(name, context.memory.used());
+        self.metrics.memory(name, context.usage.memory.used());
         self.metrics.log_lines_dropped(name, context.host.journal.dropped(name));
         let health =
             if service.is_failing() || service.is_unfit() { Health::Unhealthy } else { Health::Healthy };

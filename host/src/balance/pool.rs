@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::balance::queue::{Place, Queue};
+use crate::balance::admission::{Admission, Admitted};
 use crate::config::Instances;
 use crate::runtime::blueprint::Blueprint;
 use crate::runtime::failure::GuestFailure;
@@ -25,7 +25,7 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 pub struct Pool {
     blueprint: Blueprint,
     settings: Instances,
-    queue: Queue,
+    admission: Arc<Admission>,
     /// Closed when the pool retires, so that waiting messages go to the next version.
     deliveries: Arc<Semaphore>,
     state: Mutex<State>,
@@ -91,7 +91,7 @@ pub struct Lease {
     pool: Arc<Pool>,
     instance: Option<Instance>,
     name: Arc<str>,
-    _place: Place,
+    _admitted: Admitted,
     /// The share of instances that messages may use.
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -99,11 +99,13 @@ pub struct Lease {
 impl Pool {
     /// A pool without instances.
     pub fn new(blueprint: Blueprint, settings: Instances) -> Arc<Self> {
-        let queue = Queue::new(settings.max, settings.max * QUEUE_PER_INSTANCE);
+        let context = blueprint.context();
+        let (wait, share) = (context.config.limits.wait, context.usage.share.clone());
+        let admission = Admission::new(settings.max, settings.max * QUEUE_PER_INSTANCE, wait, share);
         // Half of the instances, so that a backlog of messages never starves requests.
         let deliveries = Arc::new(Semaphore::new((settings.max / 2).max(1)));
         let (state, stop) = (Mutex::default(), CancellationToken::new());
-        Arc::new(Self { blueprint, settings, queue, deliveries, state, stop })
+        Arc::new(Self { blueprint, settings, admission, deliveries, state, stop })
     }
 
     /// What the instances are made from.
@@ -143,8 +145,8 @@ impl Pool {
     ///
     /// When all are busy for too long, or one cannot be made.
     pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, NoInstance> {
-        let place = self.queue.enter(deadline).await.ok_or(NoInstance::Busy)?;
-        self.lend(place).await
+        let admitted = self.admission.enter(deadline).await.ok_or(NoInstance::Busy)?;
+        self.lend(admitted).await
     }
 
     /// Lends an instance for a message, however long it takes: their number is bounded by who asks.
@@ -154,8 +156,8 @@ impl Pool {
     /// When the pool retires meanwhile, or one cannot be made.
     pub async fn acquire_for_delivery(self: &Arc<Self>) -> Result<Lease, NoInstance> {
         let turn = self.deliveries.clone().acquire_owned().await.map_err(|_| NoInstance::Retired)?;
-        let place = self.queue.enter_patiently().await.ok_or(NoInstance::Retired)?;
-        let mut lease = self.lend(place).await?;
+        let admitted = self.admission.enter_patiently().await.ok_or(NoInstance::Retired)?;
+        let mut lease = self.lend(admitted).await?;
         lease._turn = Some(turn);
         Ok(lease)
     }
@@ -188,7 +190,7 @@ impl Pool {
     pub fn size(&self) -> PoolSize {
         let state = self.state();
         let busy = state.busy.len();
-        PoolSize { all: state.idle.len() + busy, busy, waiting: self.queue.waiting() }
+        PoolSize { all: state.idle.len() + busy, busy, waiting: self.admission.waiting() }
     }
 
     /// Every instance, as operators see it.
@@ -213,7 +215,7 @@ impl Pool {
         all
     }
 
-    async fn lend(self: &Arc<Self>, place: Place) -> Result<Lease, NoInstance> {
+    async fn lend(self: &Arc<Self>, admitted: Admitted) -> Result<Lease, NoInstance> {
         let warm = self.state().idle.pop();
         let instance = match warm {
             Some(instance) => instance,
@@ -225,7 +227,7 @@ impl Pool {
         let name = instance.name().clone();
         let busy = Busy { since: Instant::now(), calls: instance.calls() + 1 };
         self.state().busy.insert(name.clone(), busy);
-        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _place: place, _turn: None })
+        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _admitted: admitted, _turn: None })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

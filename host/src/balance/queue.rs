@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-
-/// The longest a call waits for a place: later the client has lost patience, and an early 503 helps it more.
-const QUEUE_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A place; dropping it gives it back.
 pub type Place = OwnedSemaphorePermit;
@@ -27,22 +23,36 @@ impl Queue {
         Self { places, waiting: AtomicUsize::new(0), waiting_max }
     }
 
+    /// Takes a place if one is free.
+    pub fn try_enter(&self) -> Option<Place> {
+        self.places.clone().try_acquire_owned().ok()
+    }
+
     /// Takes a place, waiting at most until `deadline`; none when the queue is full or its time is over.
     pub async fn enter(&self, deadline: Instant) -> Option<Place> {
-        if let Ok(place) = self.places.clone().try_acquire_owned() {
+        if let Some(place) = self.try_enter() {
             return Some(place);
         }
         let waiting = Waiting::new(&self.waiting);
         if waiting.position >= self.waiting_max {
             return None;
         }
-        let until = deadline.min(Instant::now() + QUEUE_TIME_MAX);
-        tokio::time::timeout_at(until, self.places.clone().acquire_owned()).await.ok()?.ok()
+        tokio::time::timeout_at(deadline, self.places.clone().acquire_owned()).await.ok()?.ok()
     }
 
     /// Takes a place however long it takes, without counting as one who waits.
     pub async fn enter_patiently(&self) -> Option<Place> {
         self.places.clone().acquire_owned().await.ok()
+    }
+
+    /// Takes a place out for good, until as many are restored.
+    pub fn withhold(place: Place) {
+        place.forget();
+    }
+
+    /// Puts places back.
+    pub fn restore(&self, places: usize) {
+        self.places.add_permits(places);
     }
 
     /// How many wait.
@@ -71,6 +81,8 @@ impl Drop for Waiting<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]

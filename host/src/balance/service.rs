@@ -182,7 +182,11 @@ impl Service {
         let context = version.pool.blueprint().context();
         context.host.metrics.queue_wait(&self.name, version.number, started.elapsed());
         lease.map_err(|error| match error {
-            NoInstance::Busy | NoInstance::Retired => CallError::busy(),
+            NoInstance::Busy => {
+                context.limited("instances");
+                CallError::busy()
+            }
+            NoInstance::Retired => CallError::busy(),
             NoInstance::Failed(failure) => {
                 self.report(version, None, None, &failure);
                 self.note(pass, Verdict::Failed);
@@ -218,6 +222,9 @@ impl Service {
     ) {
         let context = version.pool.blueprint().context();
         context.host.metrics.failure(&self.name, version.number, failure.reason());
+        if let GuestFailure::Timeout(limit) | GuestFailure::Limit(limit) = failure {
+            context.limited(limit);
+        }
         let speaker = Speaker {
             instance: instance.cloned(),
             request: call.map(|call| call.request.clone()),

@@ -107,7 +107,8 @@ impl Upstream {
         let own_deadline = now + tries.time.map_or(self.limits.time, |time| time.min(self.limits.time));
         let pass = self.group.breaker().admit(now);
         let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
-        let place = self.queue.enter(own_deadline.min(call.deadline)).await.ok_or_else(CallError::busy)?;
+        let patience = own_deadline.min(call.deadline).min(now + self.limits.wait);
+        let place = self.queue.enter(patience).await.ok_or_else(CallError::busy)?;
         let index = self.group.pick(&call, &tries.failed);
         let (verdict, result) = self.group.exchange(index, call, own_deadline, place, self.limits.idle).await;
         self.group.note(index, pass, verdict);

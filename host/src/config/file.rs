@@ -23,6 +23,9 @@ pub const REQUESTS_LIMIT: u64 = 1_000_000;
 /// More instances of one service than the engine has room for.
 pub const INSTANCES_LIMIT: u64 = 10_000;
 
+/// More than any guest can tell apart; each costs the host memory.
+pub const RESOURCES_LIMIT: u64 = 1_000_000;
+
 /// Beyond this an instance is as good as never replaced; leave `reuse` out for that.
 pub const REUSE_LIMIT: u64 = u32::MAX as u64;
 
@@ -277,6 +280,14 @@ pub struct Limits {
     pub idle: Option<Time>,
     /// The longest request body; as the gateway's when absent.
     pub body: Option<Size>,
+    /// Streams, requests, transactions and the like that one instance may hold at a time; 10000 when absent.
+    #[schemars(range(min = 100, max = RESOURCES_LIMIT))]
+    pub resources: Option<u64>,
+    /// Outgoing HTTP requests of all instances that may be under way at a time; 256 when absent.
+    #[schemars(range(min = 1, max = REQUESTS_LIMIT))]
+    pub outgoing: Option<u64>,
+    /// The longest a request waits for an instance; 5s when absent. While the service is overloaded they wait less.
+    pub wait: Option<Time>,
 }
 
 /// Which requests go to services or to files, or are sent elsewhere.

@@ -31,6 +31,13 @@ const CPU: Duration = Duration::from_secs(2);
 /// As long as a client's connection may be silent.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// Many more than a sound request needs, few enough that leaked ones cost little memory.
+const RESOURCES: usize = 10_000;
+/// Eight for each instance that there may be.
+const OUTGOING: usize = 256;
+/// Later the client has lost patience, and an early 503 helps it more.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// One service, checked.
 #[derive(Debug, Clone)]
 pub struct ServiceConfig {
@@ -92,6 +99,12 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a request body; none: as the gateway's.
     pub body: Option<u64>,
+    /// Resources that the host holds for one instance.
+    pub resources: usize,
+    /// Outgoing requests of all instances at a time.
+    pub outgoing: usize,
+    /// How long a request waits for an instance.
+    pub wait: Duration,
 }
 
 impl PartialEq for ServiceConfig {
@@ -211,6 +224,8 @@ fn refuse_component_keys(written: &file::Service, key: &Key, report: &mut Report
         ("memory", limits.is_some_and(|limits| limits.memory.is_some())),
         ("service-memory", limits.is_some_and(|limits| limits.service_memory.is_some())),
         ("cpu", limits.is_some_and(|limits| limits.cpu.is_some())),
+        ("resources", limits.is_some_and(|limits| limits.resources.is_some())),
+        ("outgoing", limits.is_some_and(|limits| limits.outgoing.is_some())),
     ];
     for (name, _) in sources.iter().filter(|(_, is_written)| *is_written) {
         report.refuse_found(
@@ -280,5 +295,8 @@ fn limits(written: &file::Limits, key: &Key, report: &mut Report<'_>) -> Limits 
         cpu: units::time(written.cpu.as_ref(), CPU, &key.field("cpu"), report),
         idle: units::time(written.idle.as_ref(), IDLE, &key.field("idle"), report),
         body: units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report),
+        resources: units::count(written.resources, RESOURCES),
+        outgoing: units::count(written.outgoing, OUTGOING),
+        wait: units::time(written.wait.as_ref(), WAIT, &key.field("wait"), report),
     }
 }

@@ -10,7 +10,8 @@ use crate::backends::database::{Database, DatabaseError};
 use crate::backends::key_value::{KeyValue, KeyValueError};
 use crate::backends::messaging::{Broker, MessagingError, MessagingSettings};
 use crate::config::ServiceConfig;
-use crate::interfaces::service::{HostContext, MemoryBudget, ServiceContext};
+use crate::interfaces::service::{HostContext, ServiceContext};
+use crate::interfaces::usage::Usage;
 use crate::names::{DomainName, ServiceName, VersionNumber};
 
 /// What every service of this host shares.
@@ -31,7 +32,7 @@ pub struct Opened {
     databases: Mutex<HashMap<ServiceName, Database>>,
     buckets: Mutex<HashMap<ServiceName, KeyValue>>,
     brokers: Mutex<HashMap<DomainName, Broker>>,
-    memory: Mutex<HashMap<ServiceName, Arc<MemoryBudget>>>,
+    usage: Mutex<HashMap<ServiceName, Arc<Usage>>>,
 }
 
 /// A back end that cannot be opened.
@@ -75,9 +76,15 @@ impl Environment {
             host: self.host.clone(),
             database,
             buckets,
-            memory: self.opened.memory.lock().await.entry(name).or_default().clone(),
+            usage: self.usage(name).await,
             told: Default::default(),
         })
+    }
+
+    /// What all instances of a service use.
+    async fn usage(&self, service: ServiceName) -> Arc<Usage> {
+        let mut all = self.opened.usage.lock().await;
+        all.entry(service).or_insert_with(|| Arc::new(Usage::new(&self.host.turns))).clone()
     }
 
     /// The database of a service.

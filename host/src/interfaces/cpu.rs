@@ -3,11 +3,17 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::interfaces::turns::Share;
+
+/// A guest runs at most this long before others get a turn: with 2 ms slices four endless guests on two cores
+/// leave a bystander a p99 of 10 ms, with 10 ms slices 510 ms.
+pub const SLICE: Duration = Duration::from_millis(2);
 
 thread_local! {
     /// Nanoseconds that calls within the present one have used: a guest that calls another drives it.
@@ -22,12 +28,37 @@ pub struct CpuMeter {
     /// When the present poll began, in nanoseconds since `base`.
     poll_ns: AtomicU64,
     limit: Duration,
+    share: Arc<Share>,
+    has_turn: AtomicBool,
 }
 
 impl CpuMeter {
-    /// A meter at zero.
-    pub fn new(limit: Duration) -> Self {
-        Self { base: Instant::now(), used_ns: AtomicU64::new(0), poll_ns: AtomicU64::new(0), limit }
+    /// A meter at zero, which counts in the share of its service.
+    pub fn new(limit: Duration, share: Arc<Share>) -> Self {
+        let (used_ns, poll_ns, has_turn) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Self { base: Instant::now(), used_ns, poll_ns, limit, share, has_turn }
+    }
+
+    /// What the service of the call has.
+    pub fn share(&self) -> &Arc<Share> {
+        &self.share
+    }
+
+    /// How much the call has used so far.
+    pub fn used(&self) -> Duration {
+        Duration::from_nanos(self.used_ns.load(Ordering::Relaxed))
+    }
+
+    /// The call holds a turn until it pauses.
+    pub fn hold_turn(&self) {
+        self.has_turn.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives the turn back, if the call holds one.
+    pub fn end_turn(&self) {
+        if self.has_turn.swap(false, Ordering::Relaxed) {
+            self.share.end_turn();
+        }
     }
 
     /// Back to zero, for the next call.
@@ -70,7 +101,10 @@ impl<F: Future> Future for CpuTimed<F> {
         let poll = self.future.as_mut().poll(context);
         let spent = self.meter.now_ns().saturating_sub(start);
         let nested = replace_nested_ns(before.saturating_add(spent));
-        self.meter.used_ns.fetch_add(spent.saturating_sub(nested), Ordering::Relaxed);
+        let own = spent.saturating_sub(nested);
+        self.meter.used_ns.fetch_add(own, Ordering::Relaxed);
+        self.meter.share.use_up(own);
+        self.meter.end_turn();
         poll
     }
 }
@@ -90,6 +124,7 @@ fn replace_nested_ns(value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interfaces::turns::Turns;
 
     /// Keeps the processor busy.
     fn spin(time: Duration) {
@@ -99,8 +134,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_call_does_not_pay_for_those_that_it_makes() {
-        let used = |meter: &CpuMeter| Duration::from_nanos(meter.used_ns.load(Ordering::Relaxed));
-        let meter = || Arc::new(CpuMeter::new(Duration::from_millis(20)));
+        let share = Share::new(Turns::new(1));
+        let meter = || Arc::new(CpuMeter::new(Duration::from_millis(20), share.clone()));
         let (caller, callee) = (meter(), meter());
         let inner = CpuTimed::new(async { spin(Duration::from_millis(30)) }, callee.clone());
         let seen = caller.clone();
@@ -113,7 +148,7 @@ mod tests {
             caller.clone(),
         );
         assert!(!outer.await, "the caller has used 10 of its 20 ms");
-        assert!(used(&caller) < Duration::from_millis(20), "{:?}", used(&caller));
-        assert!(used(&callee) >= Duration::from_millis(30) && callee.is_over());
+        assert!(caller.used() < Duration::from_millis(20), "{:?}", caller.used());
+        assert!(callee.used() >= Duration::from_millis(30) && callee.is_over());
     }
 }

@@ -8,15 +8,12 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::interfaces::call::Call;
 use crate::interfaces::cpu::CpuMeter;
+use crate::interfaces::holdings;
 use crate::interfaces::http_out::Outbound;
-use crate::interfaces::memory::MemoryMeter;
+use crate::interfaces::memory::{HoldsTooMuch, MemoryMeter};
 use crate::interfaces::service::ServiceContext;
 use crate::interfaces::wasi;
 use crate::telemetry::journal::Speaker;
-
-/// Resources (streams, requests, transactions …) that one instance may hold at a time: many more than a sound
-/// request needs, few enough that leaked ones cost little memory.
-const RESOURCES_MAX: usize = 10_000;
 
 /// Bytes of one set of header fields in a guest: the gateway admits 32 KiB, and each field costs memory beside
 /// its text.
@@ -50,16 +47,25 @@ impl GuestState {
     /// The state of a fresh instance.
     pub fn new(service: Arc<ServiceContext>, name: Arc<str>) -> Self {
         let limits = &service.config.limits;
-        let memory = MemoryMeter::new(limits.memory, limits.service_memory, service.memory.clone());
-        let cpu = Arc::new(CpuMeter::new(limits.cpu));
-        let this = Arc::new(InstanceContext { service, name, call: Mutex::new(None) });
+        let memory = MemoryMeter::new(limits.memory, limits.service_memory, service.usage.clone());
+        let cpu = Arc::new(CpuMeter::new(limits.cpu, service.usage.share.clone()));
         let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES_MAX);
+        table.set_max_capacity(limits.resources);
+        let this = Arc::new(InstanceContext { service, name, call: Mutex::new(None) });
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(HEADER_BYTES_MAX);
         let wasi = wasi::context(&this);
         let outbound = Outbound::new(this.clone());
         Self { this, table, memory, cpu, wasi, http, outbound }
+    }
+
+    /// Counts what the host holds for the guest.
+    ///
+    /// # Errors
+    ///
+    /// When that is too much.
+    pub fn count_holdings(&mut self) -> Result<(), HoldsTooMuch> {
+        self.memory.hold(holdings::bytes(&mut self.table))
     }
 
     /// The version that runs here.

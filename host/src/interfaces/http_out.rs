@@ -13,7 +13,9 @@ use crate::body::{Body, BodyError, Request, Response};
 use crate::interfaces::call::{CALL_DEPTH_MAX, Call};
 use crate::interfaces::guest::InstanceContext;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
+use crate::interfaces::holdings::BODY_PIECE_BYTES;
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
+use crate::interfaces::usage::Outgoing;
 use crate::names::{CALLER, ServiceName, is_of_host};
 use crate::telemetry::trace::TRACEPARENT;
 
@@ -88,6 +90,10 @@ impl Outbound {
 }
 
 impl WasiHttpHooks for Outbound {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_PIECE_BYTES
+    }
+
     fn send_request(
         &mut self,
         mut request: http::Request<WasiBody>,
@@ -98,6 +104,11 @@ impl WasiHttpHooks for Outbound {
             Ok(decided) => decided,
             Err(error) => return Box::new(async { Err(error) }),
         };
+        let service = &self.this.service;
+        let Some(outgoing) = service.usage.begin_outgoing(service.config.limits.outgoing) else {
+            service.limited("outgoing");
+            return Box::new(async { Err(Error::ConnectionLimitReached) });
+        };
         strip_identity(request.headers_mut());
         let trace = call.trace.child();
         request.headers_mut().insert(TRACEPARENT, trace.to_header());
@@ -105,12 +116,15 @@ impl WasiHttpHooks for Outbound {
         match destination {
             Destination::Sibling(service) => {
                 let sent = self.to_sibling(service, request, &call, first_byte);
-                Box::new(async move { Ok((sent.await?, nothing_more())) })
+                Box::new(async move { Ok((counted(sent.await?, outgoing), nothing_more())) })
             }
             Destination::Outside => {
                 let client = self.this.service.host.http.clone();
                 let limit = first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
-                Box::new(async move { Ok((to_outside(client, request, limit).await?, nothing_more())) })
+                Box::new(async move {
+                    let response = to_outside(client, request, limit).await?;
+                    Ok((counted(response, outgoing), nothing_more()))
+                })
             }
         }
     }
@@ -197,6 +211,15 @@ fn strip_identity(headers: &mut HeaderMap) {
     for name in names {
         headers.remove(name);
     }
+}
+
+/// A response whose request counts as under way until its body is dropped.
+fn counted(response: http::Response<WasiBody>, outgoing: Outgoing) -> http::Response<WasiBody> {
+    let keep = move |error| {
+        let _kept = &outgoing;
+        error
+    };
+    response.map(|body| body.map_err(keep).boxed_unsync())
 }
 
 fn refuse(why: &str) -> Error {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
 
-use crate::interfaces::service::MemoryBudget;
+use crate::interfaces::usage::Usage;
 
 /// What one table element costs the host.
 const TABLE_ELEMENT_BYTES: usize = 8;
@@ -12,21 +12,28 @@ const TABLE_ELEMENT_BYTES: usize = 8;
 /// Core instances, tables and memories in one component: tool chains make a handful of each.
 const CORE_ITEMS_MAX: usize = 64;
 
-/// Limits the linear memories and tables of one instance together; each growth also counts in the budget of its
-/// service.
+/// Limits the linear memories and tables of one instance, and what the host holds for it, together; each growth also
+/// counts in the budget of its service.
 #[derive(Debug)]
 pub struct MemoryMeter {
     used: u64,
+    /// The part of it that the host holds.
+    held: u64,
     limit: u64,
     service_limit: u64,
-    budget: Arc<MemoryBudget>,
+    usage: Arc<Usage>,
     hit: Option<&'static str>,
 }
 
+/// Raised inside a guest for which the host holds too much.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the host holds too much for the guest")]
+pub struct HoldsTooMuch;
+
 impl MemoryMeter {
     /// A meter at zero; limits in bytes.
-    pub fn new(limit: u64, service_limit: u64, budget: Arc<MemoryBudget>) -> Self {
-        Self { used: 0, limit, service_limit, budget, hit: None }
+    pub fn new(limit: u64, service_limit: u64, usage: Arc<Usage>) -> Self {
+        Self { used: 0, held: 0, limit, service_limit, usage, hit: None }
     }
 
     /// Bytes in use.
@@ -44,12 +51,29 @@ impl MemoryMeter {
         self.used > self.limit / 4 * 3
     }
 
+    /// Counts that the host holds so many bytes for the guest now.
+    ///
+    /// # Errors
+    ///
+    /// When that is too much, with all else.
+    pub fn hold(&mut self, bytes: u64) -> Result<(), HoldsTooMuch> {
+        if bytes <= self.held {
+            let less = self.held - bytes;
+            self.usage.memory.give_back(less);
+            self.used -= less;
+        } else if !self.grow(bytes - self.held) {
+            return Err(HoldsTooMuch);
+        }
+        self.held = bytes;
+        Ok(())
+    }
+
     fn grow(&mut self, bytes: u64) -> bool {
         if self.used.saturating_add(bytes) > self.limit {
             self.hit = Some("memory");
             return false;
         }
-        if !self.budget.take(bytes, self.service_limit) {
+        if !self.usage.memory.take(bytes, self.service_limit) {
             self.hit = Some("service-memory");
             return false;
         }
@@ -60,7 +84,7 @@ impl MemoryMeter {
 
 impl Drop for MemoryMeter {
     fn drop(&mut self) {
-        self.budget.give_back(self.used);
+        self.usage.memory.give_back(self.used);
     }
 }
 
@@ -90,12 +114,13 @@ impl ResourceLimiter for MemoryMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::interfaces::turns::Turns;
 
     #[test]
     fn a_growth_beyond_a_limit_is_refused_and_named() {
-        let budget = Arc::new(MemoryBudget::default());
-        let mut one = MemoryMeter::new(100, 150, budget.clone());
-        let mut two = MemoryMeter::new(100, 150, budget.clone());
+        let usage = Arc::new(Usage::new(&Turns::new(1)));
+        let mut one = MemoryMeter::new(100, 150, usage.clone());
+        let mut two = MemoryMeter::new(100, 150, usage.clone());
         assert!(one.memory_growing(0, 90, None).unwrap());
         assert!(!one.memory_growing(90, 101, None).unwrap());
         assert_eq!(one.take_hit(), Some("memory"));
@@ -104,6 +129,21 @@ mod tests {
         drop(one);
         assert!(two.memory_growing(0, 61, None).unwrap());
         drop(two);
-        assert_eq!(budget.used(), 0);
+        assert_eq!(usage.memory.used(), 0);
+    }
+
+    #[test]
+    fn what_the_host_holds_counts_with_the_guests_own_memory() {
+        let usage = Arc::new(Usage::new(&Turns::new(1)));
+        let mut meter = MemoryMeter::new(100, 150, usage.clone());
+        assert!(meter.memory_growing(0, 60, None).unwrap());
+        meter.hold(40).unwrap();
+        assert!(!meter.memory_growing(60, 61, None).unwrap());
+        assert!(meter.hold(41).is_err());
+        assert_eq!(meter.take_hit(), Some("memory"));
+        meter.hold(10).unwrap();
+        assert_eq!((meter.used(), usage.memory.used()), (70, 70));
+        drop(meter);
+        assert_eq!(usage.memory.used(), 0);
     }
 }

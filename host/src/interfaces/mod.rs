@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of pools, routes, or which driver stands behind a back end. Files in reading order:
 //! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
-//! one instance, `call` what it does now; `memory` and `cpu` are its meters; then one file an interface:
+//! one instance, `call` what it does now; `memory`, with the `holdings` of the host, and `cpu` are its
+//! meters, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an interface:
 //! `wasi`, `http_out` (with `http_client` for outside hosts and `siblings` for services), `database` (with
 //! `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
 
@@ -12,6 +13,9 @@ pub mod guest;
 pub mod call;
 pub mod memory;
 pub mod cpu;
+pub mod turns;
+pub mod holdings;
+pub mod usage;
 pub mod wasi;
 pub mod http_out;
 pub mod http_client;

@@ -1,8 +1,9 @@
 //! What all instances of one version of a service share: its grants and the back ends behind them.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
 
 use crate::backends::database::Database;
 use crate::backends::key_value::KeyValue;
@@ -10,6 +11,8 @@ use crate::backends::messaging::Broker;
 use crate::config::ServiceConfig;
 use crate::interfaces::http_client::{Forbidden, HttpClient};
 use crate::interfaces::siblings::Siblings;
+use crate::interfaces::turns::Turns;
+use crate::interfaces::usage::Usage;
 use crate::names::VersionNumber;
 use crate::registry::Registry;
 use crate::telemetry::journal::{Journal, Level, Speaker, Stream};
@@ -27,6 +30,8 @@ pub struct HostContext {
     pub http: HttpClient,
     /// The host's own listeners, which no guest may reach.
     pub forbidden: Forbidden,
+    /// The turns of long calls on the processors.
+    pub turns: Arc<Turns>,
     /// The lines of services.
     pub journal: Arc<Journal>,
     /// What is counted.
@@ -47,37 +52,23 @@ pub struct ServiceContext {
     pub broker: Broker,
     /// Its buckets, when it has some.
     pub buckets: Option<KeyValue>,
-    /// What all instances of the service hold.
-    pub memory: Arc<MemoryBudget>,
+    /// What all instances of the service use.
+    pub usage: Arc<Usage>,
     /// The rights whose refusal was told once and need not be told again.
     pub told: Mutex<HashSet<&'static str>>,
 }
 
-/// The memory of all instances of one service, over all its versions.
-#[derive(Debug, Default)]
-pub struct MemoryBudget {
-    used: AtomicU64,
-}
-
-impl MemoryBudget {
-    /// Takes `bytes` unless that would exceed `limit`; answers whether they were taken.
-    pub fn take(&self, bytes: u64, limit: u64) -> bool {
-        let take = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);
-        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
-    }
-
-    /// Gives bytes back.
-    pub fn give_back(&self, bytes: u64) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// How many bytes are taken.
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-}
-
 impl ServiceContext {
+    /// Counts that the service met a limit, by its name, and tells of it now and then.
+    pub fn limited(&self, limit: &'static str) {
+        self.host.metrics.limit_hit(&self.config.name, limit);
+        if let Some(count) = self.usage.hit(limit, Instant::now()) {
+            let speaker = Speaker::version(&self.config.name, self.version);
+            let message = format!("the limit `{limit}` was reached, {count} times so far");
+            self.host.journal.write(Level::Warn, Stream::Host, speaker, &message);
+        }
+    }
+
     /// Logs and counts that the service tried what it was not granted.
     pub fn denied(&self, right: &'static str, speaker: Speaker, message: &str) {
         self.host.metrics.denial(&self.config.name, right);

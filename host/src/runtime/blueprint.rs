@@ -11,6 +11,7 @@ use crate::interfaces::bindings::exports::wasi::http as http_exports;
 use crate::interfaces::cpu::CpuTimed;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::service::ServiceContext;
+use crate::interfaces::turns::Turn;
 use crate::runtime::engine::GuestEngine;
 use crate::runtime::failure::{CpuLimitReached, GuestFailure};
 use crate::runtime::instance::Instance;
@@ -18,9 +19,6 @@ use crate::runtime::instance::Instance;
 /// Bytes that a guest may pass to the host in one call: a little more than the largest value of a database or
 /// bucket, so that those limits are the ones that a guest meets.
 const HOSTCALL_BYTES_MAX: usize = 32 << 20;
-
-/// Resource handles of one instance.
-const HANDLES_MAX: usize = 10_000;
 
 /// What instances of one version are made from.
 pub struct Blueprint {
@@ -76,17 +74,22 @@ impl Blueprint {
     pub async fn instantiate(&self) -> Result<Instance, GuestFailure> {
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         let service = &self.context;
+        let limits = &service.config.limits;
         let name: Arc<str> = format!("{}-{}-{number}", service.config.name, service.version).into();
         let mut store = Store::new(self.engine.engine(), GuestState::new(service.clone(), name));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
-        store.set_max_component_handles(HANDLES_MAX);
-        store.epoch_deadline_callback(|store| match store.data().cpu.is_over() {
-            true => Err(wasmtime::Error::from(CpuLimitReached)),
-            false => Ok(UpdateDeadline::Yield(1)),
+        // The table of resources is what a guest fills first: each handle leads to at most one.
+        store.set_max_component_handles(limits.resources.saturating_mul(2));
+        store.epoch_deadline_callback(|mut store| {
+            let state = store.data_mut();
+            if state.cpu.is_over() {
+                return Err(CpuLimitReached.into());
+            }
+            state.count_holdings()?;
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turn::new(state.cpu.clone()))))
         });
         store.set_epoch_deadline(1);
-        let limits = &service.config.limits;
         let running = self.engine.run();
         let meter = store.data().cpu.clone();
         let made = CpuTimed::new(self.linked.instantiate_async(&mut store), meter);

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::future::{BoxFuture, FutureExt};
 use http::header::CONTENT_LENGTH;
@@ -33,14 +33,16 @@ pub type HeadSender = oneshot::Sender<Result<Head, GuestFailure>>;
 /// Where it comes from.
 pub type HeadReceiver = oneshot::Receiver<Result<Head, GuestFailure>>;
 
-/// A guest call. Its caller drives it, in its own task: a task more would cost two wake-ups for each request. Dropped
-/// before its end it goes on in a task of its own, since what a guest has begun is not undone by a client that leaves.
+/// A guest call. Whoever waits for its response head drives it, in its own task: a task more would cost two wake-ups for
+/// each request. What is not over by then goes on in a task of its own, so that no client who reads slowly stops it; so
+/// does what is dropped before, since what a guest has begun is not undone by a client that leaves.
 pub struct Driven {
     state: State,
 }
 
 enum State {
     Running(BoxFuture<'static, Outcome>),
+    Apart(oneshot::Receiver<Outcome>),
     Ended(Outcome),
 }
 
@@ -52,7 +54,7 @@ impl Driven {
         Self { state: State::Running(call.boxed()) }
     }
 
-    /// Drives the call until its response head is there; the body then drives it to its end.
+    /// Drives the call until its response head is there.
     ///
     /// # Errors
     ///
@@ -70,36 +72,51 @@ impl Driven {
             }
         });
         let Head { response, activity } = head.await?;
+        self.set_apart();
         let length = content_length(&response);
         Ok(response.map(|body| Body::new(GuardedBody::new(body, length, self, activity))))
     }
 
-    /// Drives the call, and tells how it ended as often as it is asked.
+    /// Tells how the call ended, as often as it is asked.
     pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
-        match &mut self.state {
-            State::Ended(outcome) => Poll::Ready(outcome.clone()),
-            State::Running(call) => {
-                let outcome = std::task::ready!(call.as_mut().poll(context));
-                self.state = State::Ended(outcome.clone());
-                Poll::Ready(outcome)
-            }
+        let outcome = match &mut self.state {
+            State::Ended(outcome) => return Poll::Ready(outcome.clone()),
+            State::Running(call) => ready!(call.as_mut().poll(context)),
+            State::Apart(end) => ready!(Pin::new(end).poll(context)).unwrap_or_else(|_| Err(dropped())),
+        };
+        self.state = State::Ended(outcome.clone());
+        Poll::Ready(outcome)
+    }
+
+    /// Lets the call go on in a task of its own, unless it is over.
+    fn set_apart(&mut self) {
+        if !matches!(self.state, State::Running(_)) {
+            return;
+        }
+        let (sender, end) = oneshot::channel();
+        if let State::Running(call) = std::mem::replace(&mut self.state, State::Apart(end))
+            // Without a runtime the host has stopped, and everything with it.
+            && let Ok(runtime) = Handle::try_current()
+        {
+            // Nobody may listen any more.
+            runtime.spawn(call.map(|outcome| sender.send(outcome)));
         }
     }
 }
 
 impl Drop for Driven {
     fn drop(&mut self) {
-        let ended = State::Ended(Ok(()));
-        if let State::Running(call) = std::mem::replace(&mut self.state, ended)
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(call);
-        }
+        self.set_apart();
     }
 }
 
 fn content_length<B>(response: &http::Response<B>) -> Option<u64> {
     response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Only when the host stops.
+fn dropped() -> GuestFailure {
+    GuestFailure::Trap { message: "the call was dropped".into(), frames: Vec::new() }
 }
 
 /// A fault of the host, which must harm this call only.

@@ -2,13 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// A guest runs at most this long before others get a turn: with 2 ms slices four endless guests on two cores
-/// leave a bystander a p99 of 10 ms, with 10 ms slices 510 ms.
-const EPOCH: Duration = Duration::from_millis(2);
+use crate::interfaces::cpu::SLICE;
 
 /// Ticks without a running guest after which the clock stops: to wake it costs more than a request, to let it run
 /// that long next to nothing.
@@ -90,7 +87,7 @@ impl GuestEngine {
 fn run_clock(engine: &EngineWeak, need: &Need) {
     let mut idle_ticks = 0;
     loop {
-        std::thread::sleep(EPOCH);
+        std::thread::sleep(SLICE);
         let Some(engine) = engine.upgrade() else { return };
         engine.increment_epoch();
         drop(engine);

@@ -1,5 +1,6 @@
 //! Why a guest call did not end as it should.
 
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
@@ -48,6 +49,9 @@ impl GuestFailure {
         // A guest that gets no memory usually traps a moment later; the limit is the cause that helps.
         if let Some(limit) = limit {
             return Self::Limit(limit);
+        }
+        if error.downcast_ref::<ResourceTableError>().is_some_and(|error| matches!(error, ResourceTableError::Full)) {
+            return Self::Limit("resources");
         }
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             return Self::NoRoom(error.to_string());

@@ -34,6 +34,8 @@ pub struct Instance {
     health: Option<service_exports::health::Guest>,
     calls: u32,
     idle_since: Instant,
+    /// Whether the host holds so much for it that it must go.
+    is_burden: bool,
 }
 
 impl Instance {
@@ -56,7 +58,7 @@ impl Instance {
         let (http, messages) = (load!(http), load!(messages));
         let (migrations, health) = (load!(migrations), load!(health));
         let idle_since = Instant::now();
-        Ok(Self { engine, store, http, messages, migrations, health, calls: 0, idle_since })
+        Ok(Self { engine, store, http, messages, migrations, health, calls: 0, idle_since, is_burden: false })
     }
 
     /// Its name, unique in this host.
@@ -81,7 +83,7 @@ impl Instance {
 
     /// Whether it may handle another call; `reuse` is how many it may handle in all.
     pub fn is_reusable(&self, reuse: Option<u32>) -> bool {
-        reuse.is_none_or(|most| self.calls < most) && !self.store.data().memory.is_high()
+        !self.is_burden && reuse.is_none_or(|most| self.calls < most) && !self.store.data().memory.is_high()
     }
 
     /// Answers an HTTP request. The response head goes to `head` as soon as it is there; this returns when the
@@ -188,7 +190,10 @@ impl Instance {
             tracing::debug!(instance = %this.name, "a transaction left open was rolled back at the end of its call");
         }
         self.idle_since = Instant::now();
-        let hit = self.store.data_mut().memory.take_hit();
+        let state = self.store.data_mut();
+        // A sound guest leaves nothing behind.
+        self.is_burden = !state.table.is_empty() && state.count_holdings().is_err();
+        let hit = state.memory.take_hit();
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(GuestFailure::of(error, hit)),

@@ -69,7 +69,7 @@ pub struct GuardedBody {
 }
 
 impl GuardedBody {
-    /// Guards `inner`, of `length` bytes where that is known, until `call` has ended. Who reads it drives the call.
+    /// Guards `inner`, of `length` bytes where that is known, until `call` has ended.
     pub fn new(inner: Body, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
         Self { inner, remaining: length, held: None, waits: false, ended: false, call, activity }
     }
@@ -91,7 +91,7 @@ impl GuardedBody {
         Poll::Ready(frame)
     }
 
-    /// The same, while the guest goes on.
+    /// The same, or an error when nothing can come any more.
     fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Poll::Ready(frame) = self.poll_inner(context) {
             return Poll::Ready(frame);

@@ -37,6 +37,7 @@ pub struct Metrics {
     backlog: Family<BacklogLabels, Gauge>,
     denials: Family<DenialLabels, Counter>,
     deploys: Family<DeployLabels, Counter>,
+    limit_hits: Family<LimitLabels, Counter>,
     log_lines_dropped: Family<ServiceLabels, Gauge>,
 }
 
@@ -106,6 +107,12 @@ struct DenialLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    service: Text,
+    limit: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DeployLabels {
     service: Text,
     outcome: &'static str,
@@ -156,6 +163,7 @@ impl Metrics {
             backlog: Family::default(),
             denials: Family::default(),
             deploys: Family::default(),
+            limit_hits: Family::default(),
             log_lines_dropped: Family::default(),
         };
         metrics.register();
@@ -188,6 +196,7 @@ impl Metrics {
         registry.register("backlog", "Deliveries that wait, by state", self.backlog.clone());
         registry.register("denials", "What a service tried without a grant", self.denials.clone());
         registry.register("deploys", "Deploys, by outcome", self.deploys.clone());
+        registry.register("limit_hits", "What a limit stopped, by its name", self.limit_hits.clone());
         registry.register(
             "log_lines_dropped",
             "Lines a service wrote too fast",
@@ -306,6 +315,11 @@ impl Metrics {
     pub fn denial(&self, service: &ServiceName, right: &'static str) {
         let labels = DenialLabels { service: Text::from(service), right };
         self.denials.get_or_create(&labels).inc();
+    }
+
+    /// Counts that a service met a limit.
+    pub fn limit_hit(&self, service: &ServiceName, limit: &'static str) {
+        self.limit_hits.get_or_create(&LimitLabels { service: Text::from(service), limit }).inc();
     }
 
     /// Counts a deploy.

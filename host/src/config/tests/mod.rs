@@ -247,6 +247,9 @@ fn a_full_service_is_read_as_it_is_written() {
             cpu: Duration::from_secs(1),
             idle: Duration::from_secs(9),
             body: Some(2 << 20),
+            resources: 10_000,
+            outgoing: 256,
+            wait: Duration::from_secs(5),
         }
     );
     let grants = &order.grants;

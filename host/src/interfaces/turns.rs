@@ -1,0 +1,309 @@
+//! Turns on the processors: calls that run longer than a slice go on in turns, shared fairly between services.
+//!
+//! A short call runs at once and never comes here. One that has used up a slice waits until its service is the one
+//! that had the least of the processors lately (start-time fair queueing, Goyal, Vin and Cheng 1996); so one service with
+//! endless loops on every instance leaves another its half, and no more long calls stand in the runtime's queues than
+//! there are processors.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::interfaces::cpu::{CpuMeter, SLICE};
+
+/// How much one measured wait changes the average that is told: about the last eight turns count.
+const WEIGHT: f64 = 1.0 / 8.0;
+
+/// The turns of one host.
+#[derive(Debug)]
+pub struct Turns {
+    at_once: usize,
+    queues: Mutex<Queues>,
+}
+
+/// What one service has had of the processors, over all its versions.
+#[derive(Debug)]
+pub struct Share {
+    turns: Arc<Turns>,
+    /// Used since the service last queued.
+    recent_ns: AtomicU64,
+    /// How much longer than it computed a call took lately because it waited for turns: 1 for not at all.
+    stretch: Mutex<Stretch>,
+}
+
+#[derive(Debug)]
+struct Stretch {
+    average: f64,
+    /// Whether any turn was measured since it was last told.
+    is_fresh: bool,
+}
+
+#[derive(Debug, Default)]
+struct Queues {
+    running: usize,
+    /// The virtual time of the service that was served last: who comes back does not catch up on what it missed.
+    clock_ns: u64,
+    /// The services that wait, and those that have waited since all were served.
+    waiting: Vec<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    share: Arc<Share>,
+    virtual_ns: u64,
+    tickets: VecDeque<Arc<Ticket>>,
+}
+
+#[derive(Debug)]
+struct Ticket {
+    since: Instant,
+    state: Mutex<TicketState>,
+}
+
+#[derive(Debug)]
+enum TicketState {
+    Waiting(Waker),
+    Granted,
+    Gone,
+}
+
+/// Waits for the next turn of a call; the meter gives it back when the call pauses.
+pub struct Turn {
+    share: Arc<Share>,
+    meter: Arc<CpuMeter>,
+    ticket: Option<Arc<Ticket>>,
+}
+
+impl Turns {
+    /// Turns on so many processors.
+    pub fn new(processors: usize) -> Arc<Self> {
+        Arc::new(Self { at_once: processors.max(1), queues: Mutex::default() })
+    }
+
+    /// A turn has ended.
+    fn end(&self) {
+        let mut queues = self.queues();
+        queues.running = queues.running.saturating_sub(1);
+        queues.serve(self.at_once);
+    }
+
+    fn queues(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    /// Of a service that has used nothing.
+    pub fn new(turns: Arc<Turns>) -> Arc<Self> {
+        let stretch = Mutex::new(Stretch { average: 1.0, is_fresh: false });
+        Arc::new(Self { turns, recent_ns: AtomicU64::new(0), stretch })
+    }
+
+    /// Counts computing time.
+    pub fn use_up(&self, ns: u64) {
+        self.recent_ns.fetch_add(ns, Ordering::Relaxed);
+    }
+
+    /// Ends a turn that its call has held.
+    pub fn end_turn(&self) {
+        self.turns.end();
+    }
+
+    /// By how much calls take longer than they compute because they wait for turns, over about the last eight turns;
+    /// none when no call has waited since the last question.
+    pub fn take_stretch(&self) -> Option<f64> {
+        let mut stretch = self.stretch();
+        std::mem::take(&mut stretch.is_fresh).then_some(stretch.average)
+    }
+
+    /// Notes how long a call waited for a turn.
+    pub fn note_wait(&self, wait: Duration) {
+        let now = (wait + SLICE).as_secs_f64() / SLICE.as_secs_f64();
+        let mut stretch = self.stretch();
+        stretch.average += (now - stretch.average) * WEIGHT;
+        stretch.is_fresh = true;
+    }
+
+    fn stretch(&self) -> MutexGuard<'_, Stretch> {
+        self.stretch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queues {
+    fn enter(&mut self, share: &Arc<Share>, ticket: Arc<Ticket>) {
+        let used_ns = share.recent_ns.swap(0, Ordering::Relaxed);
+        let place = self.waiting.iter().position(|waiting| Arc::ptr_eq(&waiting.share, share));
+        let waiting = match place {
+            Some(place) => &mut self.waiting[place],
+            None => {
+                let fresh = Waiting { share: share.clone(), virtual_ns: self.clock_ns, tickets: VecDeque::new() };
+                self.waiting.push(fresh);
+                let last = self.waiting.len() - 1;
+                &mut self.waiting[last]
+            }
+        };
+        waiting.virtual_ns = waiting.virtual_ns.saturating_add(used_ns).max(self.clock_ns);
+        waiting.tickets.push_back(ticket);
+    }
+
+    /// Gives turns as long as there is room, each to the service that had the least.
+    fn serve(&mut self, at_once: usize) {
+        while self.running < at_once {
+            let with_calls = self.waiting.iter_mut().filter(|waiting| !waiting.tickets.is_empty());
+            let Some(next) = with_calls.min_by_key(|waiting| waiting.virtual_ns) else { break };
+            let (ticket, virtual_ns) = (next.tickets.pop_front(), next.virtual_ns);
+            if ticket.is_some_and(|ticket| ticket.grant()) {
+                self.clock_ns = self.clock_ns.max(virtual_ns);
+                self.running += 1;
+            }
+        }
+        let clock_ns = self.clock_ns;
+        // Who is behind the clock is remembered by it.
+        self.waiting.retain(|waiting| !waiting.tickets.is_empty() || waiting.virtual_ns > clock_ns);
+    }
+}
+
+impl Ticket {
+    /// Whether somebody still waited for it.
+    fn grant(&self) -> bool {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, TicketState::Granted) {
+            TicketState::Waiting(waker) => {
+                waker.wake();
+                true
+            }
+            TicketState::Granted => true,
+            TicketState::Gone => {
+                *state = TicketState::Gone;
+                false
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, TicketState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Turn {
+    /// The next turn of the call that this meter counts.
+    pub fn new(meter: Arc<CpuMeter>) -> Self {
+        Self { share: meter.share().clone(), meter, ticket: None }
+    }
+
+    fn queue(&self, context: &Context<'_>) -> Arc<Ticket> {
+        let state = Mutex::new(TicketState::Waiting(context.waker().clone()));
+        let ticket = Arc::new(Ticket { since: Instant::now(), state });
+        let turns = &self.share.turns;
+        let mut queues = turns.queues();
+        queues.enter(&self.share, ticket.clone());
+        queues.serve(turns.at_once);
+        ticket
+    }
+}
+
+impl Future for Turn {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(ticket) = self.ticket.clone() else {
+            // Also one that is granted at once gives way first, to whatever else the runtime has to do.
+            self.ticket = Some(self.queue(context));
+            return Poll::Pending;
+        };
+        let mut state = ticket.state();
+        if let TicketState::Waiting(waker) = &mut *state {
+            waker.clone_from(context.waker());
+            return Poll::Pending;
+        }
+        drop(state);
+        self.ticket = None;
+        self.share.note_wait(ticket.since.elapsed());
+        self.meter.hold_turn();
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(ticket) = self.ticket.take() else { return };
+        let before = std::mem::replace(&mut *ticket.state(), TicketState::Gone);
+        if matches!(before, TicketState::Granted) {
+            self.share.end_turn();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A call that computes for ever: how often it had its turn.
+    struct Looping {
+        meter: Arc<CpuMeter>,
+        turn: Option<Pin<Box<Turn>>>,
+        turns: usize,
+    }
+
+    impl Looping {
+        fn of(share: &Arc<Share>) -> Self {
+            let meter = Arc::new(CpuMeter::new(Duration::from_secs(60), share.clone()));
+            Self { meter, turn: None, turns: 0 }
+        }
+
+        /// Goes on if it is its turn, and uses up one slice.
+        fn go_on(&mut self) {
+            let turn = self.turn.get_or_insert_with(|| Box::pin(Turn::new(self.meter.clone())));
+            if turn.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+                self.turn = None;
+                self.turns += 1;
+                self.meter.share().use_up(SLICE.as_nanos() as u64);
+                self.meter.end_turn();
+            }
+        }
+    }
+
+    #[test]
+    fn services_have_equal_shares_whatever_the_number_of_their_calls() {
+        let turns = Turns::new(2);
+        let (greedy, modest) = (Share::new(turns.clone()), Share::new(turns));
+        let mut many: Vec<Looping> = (0..32).map(|_| Looping::of(&greedy)).collect();
+        let mut few: Vec<Looping> = (0..2).map(|_| Looping::of(&modest)).collect();
+        for _ in 0..500 {
+            many.iter_mut().chain(&mut few).for_each(Looping::go_on);
+        }
+        let count = |calls: &[Looping]| calls.iter().map(|call| call.turns).sum::<usize>() as f64;
+        let part = count(&few) / (count(&few) + count(&many));
+        assert!((0.4..=0.6).contains(&part), "two calls had {part} beside 32");
+        assert!(count(&many) > 100.0);
+    }
+
+    #[test]
+    fn who_leaves_gives_its_turn_back() {
+        let share = Share::new(Turns::new(1));
+        let mut first = Looping::of(&share);
+        let mut second = Looping::of(&share);
+        first.go_on();
+        second.go_on();
+        drop(first);
+        second.go_on();
+        assert_eq!(second.turns, 1, "the turn of one that left is given to the next");
+    }
+
+    #[test]
+    fn waiting_shows_as_stretch() {
+        let share = Share::new(Turns::new(2));
+        assert_eq!(share.take_stretch(), None);
+        for _ in 0..50 {
+            share.note_wait(SLICE * 9);
+        }
+        let stretch = share.take_stretch().unwrap();
+        assert!((9.0..=10.0).contains(&stretch), "{stretch}");
+        assert_eq!(share.take_stretch(), None);
+    }
+}
