@@ -1,9 +1,10 @@
-//! What Hostel is compared with, written natively: `bench-native hyper|axum|pair`. Prints its port.
+//! What Hostel is compared with, written natively: `bench-native hyper`, `axum`, or
+//! `front ADDRESS`, which calls an `axum` there. Each prints its port.
 
 mod bare;
 mod routed;
 
-use std::io::Result;
+use std::io::{Error, Result};
 use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::TcpListener;
@@ -13,20 +14,13 @@ const HELLO: &str = "Hello, world!\n";
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    match std::env::args().nth(1).as_deref() {
-        Some("hyper") => bare::serve(listen().await?).await,
-        Some("axum") => axum::serve(listen().await?, routed::hello()).await,
-        Some("pair") => pair().await,
-        _ => Err(std::io::Error::other("say hyper, axum or pair")),
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["hyper"] => bare::serve(listen().await?).await,
+        ["axum"] => routed::serve(listen().await?, routed::hello()).await,
+        ["front", back] => routed::serve(listen().await?, routed::front(back)).await,
+        _ => Err(Error::other("say hyper, axum, or front and an address")),
     }
-}
-
-/// Two services in one process, which talk over loopback: that is kinder to them than two processes.
-async fn pair() -> Result<()> {
-    let back = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let front = routed::front(back.local_addr()?);
-    tokio::spawn(async move { axum::serve(back, routed::hello()).await });
-    axum::serve(listen().await?, front).await
 }
 
 /// Any free port of loopback, told to whoever started this.

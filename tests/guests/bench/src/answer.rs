@@ -42,11 +42,7 @@ pub fn count(request: &IncomingRequest, out: ResponseOutparam) {
     text(format!("{count}\n").as_bytes(), out);
 }
 
-fn respond(
-    length: u64,
-    out: ResponseOutparam,
-    write: impl FnOnce(&OutputStream) -> Result<(), StreamError>,
-) {
+fn respond(length: u64, out: ResponseOutparam, write: impl FnOnce(&OutputStream) -> Result<(), StreamError>) {
     let fields = [
         ("content-type".to_owned(), b"text/plain".to_vec()),
         ("content-length".to_owned(), length.to_string().into_bytes()),

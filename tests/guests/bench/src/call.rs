@@ -1,9 +1,9 @@
 //! A call of the service `back`, whose answer is passed on.
 
+use crate::answer;
 use crate::bindings::exports::wasi::http::incoming_handler::ResponseOutparam;
 use crate::bindings::wasi::http::outgoing_handler::handle;
 use crate::bindings::wasi::http::types::{ErrorCode, Fields, IncomingResponse, OutgoingRequest, Scheme};
-use crate::answer;
 
 /// What one read of the answer takes at most.
 const READ_BYTES: u64 = 64 * 1024;
