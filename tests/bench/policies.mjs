@@ -4,23 +4,22 @@
 //
 // Every round asks every route in turn, so that noise of the machine meets all alike; the table shows medians of
 // rounds. CPU is what the kernel accounts to the host's process; requests per second depend on what else runs.
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+
+import * as hosts from './host.mjs';
+import { load } from './load.mjs';
+import { median } from './numbers.mjs';
+import { component, hostel } from './places.mjs';
+import { folder, scratch } from './scratch.mjs';
+import { stopForGood } from './servers.mjs';
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const SECONDS = 2;
 const CONNECTIONS = 32;
-// The kernel accounts in hundredths of a second (sysconf(_SC_CLK_TCK) on Linux).
-const MICROSECONDS_PER_TICK = 10_000;
-
-const repository = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
-const hostel = join(repository, 'target/release/hostel');
-const probe = join(repository, 'target/wasm32-wasip2/release/probe.wasm');
 
 // Each row: what is measured, beside which other row, the lines of its route, and what is asked.
 const ROWS = [
@@ -41,11 +40,10 @@ const ROWS = [
   { name: 'file of 16 KiB, gzip', files: true, lines: 'compress = true', headers: ['accept-encoding: gzip'], beside: 'file of 16 KiB' },
 ];
 
-const folder = mkdtempSync(join(tmpdir(), 'hostel-bench-'));
 const issuer = await startIssuer();
 const host = await startHost();
 try {
-  const key = execFileSync(hostel, [...config(), 'keys', 'add', 'bench'], { encoding: 'utf8' }).split('\n')[0];
+  const key = execFileSync(hostel, ['--config', host.file, 'keys', 'add', 'bench'], { encoding: 'utf8' }).split('\n')[0];
   for (const row of ROWS) {
     if (row.key) row.headers = [`x-api-key: ${key}`];
     if (row.token) row.headers = [`authorization: Bearer ${issuer.token}`];
@@ -54,59 +52,38 @@ try {
   const figures = new Map(ROWS.map((row) => [row.name, []]));
   for (let round = 1; round <= ROUNDS; round += 1) {
     process.stderr.write(`round ${round} of ${ROUNDS}\n`);
-    for (const row of ROWS) figures.get(row.name).push(measure(row));
+    for (const row of ROWS) figures.get(row.name).push(await measure(row));
   }
   print(figures);
 } finally {
-  host.child.kill('SIGTERM');
   issuer.server.close();
-  await new Promise((ended) => host.child.once('exit', ended));
-  rmSync(folder, { recursive: true });
+  await stopForGood();
+  rmSync(scratch, { recursive: true });
 }
 
 function path(row) {
   return `/row${ROWS.indexOf(row)}`;
 }
 
-function url(row) {
-  return `${host.url}${path(row)}/${row.files ? 'page.html' : 'ok'}${row.query ?? ''}`;
-}
-
-function config() {
-  return ['--config', join(folder, 'gateway.toml')];
+function asked(row) {
+  return `${path(row)}/${row.files ? 'page.html' : 'ok'}${row.query ?? ''}`;
 }
 
 function route(row) {
   const target = row.split
     ? 'split = [{ service = "first", weight = 1 }, { service = "second", weight = 1 }]'
     : row.redirect ? 'redirect = { to = "/elsewhere" }' : row.files ? 'files = "site"' : 'service = "first"';
-  return `[[routes]]\npath = "${path(row)}/{*rest}"\n${target}\n${(row.lines ?? '').replace('PATH', path(row))}\n`;
+  return hosts.route(`${path(row)}/{*rest}`, `${target}\n${(row.lines ?? '').replace('PATH', path(row))}`);
 }
 
-async function startHost() {
-  mkdirSync(join(folder, 'site'));
-  writeFileSync(join(folder, 'site/page.html'), '<p>The same words again and again, as pages have them.</p>\n'.repeat(280).slice(0, 16384));
-  const service = (name) => `[services.${name}]\ncomponent = ${JSON.stringify(probe)}\ndatabase = "embedded"\nbuckets = ["granted"]\npublishes = ["probe.*"]\n`;
-  writeFileSync(join(folder, 'gateway.toml'), `[gateway]
-listen = "127.0.0.1:0"
-access-log = "access.log"
-[admin]
-listen = "127.0.0.1:0"
-[issuers.bench]
-issuer = "${issuer.url}"
-audience = ["bench"]
-${service('first')}${service('second')}${ROWS.map(route).join('')}`);
-  const environment = { ...process.env, RUST_BACKTRACE: '0' };
-  const child = spawn(hostel, [...config(), 'up', '--json'], { env: environment, stdio: ['ignore', 'pipe', 'inherit'] });
-  const text = await new Promise((done, failed) => {
-    let seen = '';
-    child.stdout.on('data', (chunk) => {
-      seen += chunk;
-      try { JSON.parse(seen); done(seen); } catch { /* The rest is on its way. */ }
-    });
-    child.once('exit', (code) => failed(new Error(`the host ended with ${code}`)));
-  });
-  return { child, url: JSON.parse(text).gateway };
+function startHost() {
+  const home = folder('policies');
+  mkdirSync(join(home, 'site'));
+  writeFileSync(join(home, 'site/page.html'), '<p>The same words again and again, as pages have them.</p>\n'.repeat(280).slice(0, 16384));
+  const granted = 'database = "embedded"\nbuckets = ["granted"]\npublishes = ["probe.*"]';
+  const provider = `[issuers.bench]\nissuer = "${issuer.url}"\naudience = ["bench"]\n`;
+  const services = ['first', 'second'].map((name) => hosts.service(name, component('probe'), granted));
+  return hosts.startHost(home, [provider, ...services, ...ROWS.map(route)].join(''));
 }
 
 // A provider of one key, and a token of it.
@@ -131,28 +108,13 @@ async function startIssuer() {
 // Whoever would measure refusals is told so.
 async function answered(row) {
   const headers = Object.fromEntries((row.headers ?? []).map((line) => line.split(': ')));
-  const response = await fetch(url(row), { headers, redirect: 'manual' });
+  const response = await fetch(host.url + asked(row), { headers, redirect: 'manual' });
   await response.arrayBuffer();
   if (response.status >= 400) throw new Error(`${row.name}: ${response.status}`);
 }
 
 function measure(row) {
-  const before = ticks();
-  const headers = (row.headers ?? []).flatMap((line) => ['-H', line]);
-  const told = execFileSync('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, ...headers, url(row)], { encoding: 'utf8' });
-  const used = (ticks() - before) * MICROSECONDS_PER_TICK;
-  const requests = Number(told.match(/(\d+) requests in/)[1]);
-  if (/Non-2xx or 3xx responses/.test(told)) throw new Error(`${row.name}: ${told}`);
-  return { cpu: used / requests, rate: requests / SECONDS };
-}
-
-function ticks() {
-  const fields = readFileSync(`/proc/${host.child.pid}/stat`, 'utf8').split(') ')[1].split(' ');
-  return Number(fields[11]) + Number(fields[12]);
-}
-
-function median(values) {
-  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)];
+  return load({ server: host, path: asked(row), connections: CONNECTIONS, headers: row.headers }, SECONDS);
 }
 
 function print(figures) {
