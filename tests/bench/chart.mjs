@@ -8,15 +8,16 @@ const VALUE = 90;
 const LINE = 26;
 const HEAD = 44;
 
-export function chart({ title, bars, barsUnit, target }) {
+export function chart({ title, bars, barsUnit, unit, value, target }) {
   const most = Math.max(...bars.map((bar) => bar.value), Number.MIN_VALUE);
   const scale = (WIDTH - LABEL - VALUE) / most;
   const height = HEAD + bars.length * LINE + 8;
-  const wanted = target && target.text !== '–' ? `, wanted: ${target.text}` : '';
+  const result = unit ? `; ${short(value)} ${unit}, wanted ${target.text}` : '';
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">
 <title>${escape(title)}</title>
 <style>
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
+  .title { font-weight: 600 }
   .small { font-size: 11px; fill: #59636e }
   rect { fill: #8c959f }
   .own { fill: #0969da }
@@ -27,8 +28,8 @@ export function chart({ title, bars, barsUnit, target }) {
     .own { fill: #4493f8 }
   }
 </style>
-<text x="0" y="14" font-weight="bold">${escape(title)}</text>
-<text x="0" y="31" class="small">${escape(barsUnit + wanted)}</text>
+<text x="0" y="14" class="title">${escape(title)}</text>
+<text x="0" y="31" class="small">${escape(barsUnit + result)}</text>
 ${bars.map((bar, index) => line(bar, HEAD + index * LINE, scale)).join('\n')}
 </svg>
 `;

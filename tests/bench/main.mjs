@@ -13,8 +13,9 @@ import { services } from './measures/services.mjs';
 import { chart } from './chart.mjs';
 import { facts } from './machine.mjs';
 import { HELP, parse } from './options.mjs';
+import { Missing } from './places.mjs';
 import { markdown } from './report.mjs';
-import { slug } from './results.mjs';
+import { NONE, slug } from './results.mjs';
 import { stopAll, stopForGood } from './servers.mjs';
 import { scratch } from './scratch.mjs';
 
@@ -26,11 +27,20 @@ async function measure(options) {
     process.stderr.write(`${name}\n`);
     try {
       results.push(...(await GROUPS[name](options)));
-    } finally {
-      await stopAll();
+    } catch (error) {
+      if (interrupted) throw error;
+      results.push(failed(name, error));
     }
+    await stopAll();
   }
   return results;
+}
+
+// One group that fails takes nothing from the others.
+function failed(name, error) {
+  process.stderr.write(`  ${error.stack}\n`);
+  if (!(error instanceof Missing)) process.exitCode = 1;
+  return { title: `the whole group ${name}`, target: NONE, missing: error.message.split('\n')[0] };
 }
 
 function write(options, results) {
@@ -50,8 +60,12 @@ async function clean() {
   rmSync(scratch, { recursive: true, force: true });
 }
 
+let interrupted = false;
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
-  process.once(signal, () => clean().finally(() => process.exit(code)));
+  process.once(signal, () => {
+    interrupted = true;
+    clean().finally(() => process.exit(code));
+  });
 }
 
 try {

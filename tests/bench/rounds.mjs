@@ -5,7 +5,7 @@ import { Missing } from './places.mjs';
 // The least that wrk can do; instances, pools and caches are filled by then.
 const WARM_UP_SECONDS = 1;
 
-// Starts what is named; what can not be started stands in its place as a reason.
+// Starts what is named, each with those before it; of what can not be started the reason stands in its place.
 export async function startAll(starters) {
   const servers = {};
   for (const [name, starter] of Object.entries(starters)) {
@@ -14,10 +14,15 @@ export async function startAll(starters) {
     } catch (error) {
       if (!(error instanceof Missing)) throw error;
       process.stderr.write(`  ${name} is left out: ${error.message}\n`);
-      servers[name] = { missing: error.message };
+      servers[name] = absent(error.message);
     }
   }
   return servers;
+}
+
+// Whoever needs its address is absent too.
+function absent(missing) {
+  return { missing, get url() { throw new Missing(missing); } };
 }
 
 // The figures of every contestant by its name: one for each round, or why there are none.
