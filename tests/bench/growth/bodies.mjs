@@ -32,26 +32,27 @@ async function grown(title, host, exchangeOne) {
     const before = residentMebibytes(host);
     forgetPeak(host);
     const count = Math.max(CONNECTIONS, Math.min(REQUESTS_MAX, BYTES / bytes));
-    const seconds = await exchanged(count, (agent) => exchangeOne(agent, bytes));
-    lines.push([name, peakMebibytes(host), before, (count * bytes) / MEBIBYTE / seconds, count / seconds]);
+    const { seconds, broken } = await exchanged(count, (agent) => exchangeOne(agent, bytes));
+    lines.push([name, peakMebibytes(host), before, (count * bytes) / MEBIBYTE / seconds, count / seconds, broken]);
   }
-  return series(`${title}, ${CONNECTIONS} at once`, ['body', 'MiB resident at most', 'MiB before', 'MiB/s', 'requests/s'], lines);
+  return series(`${title}, ${CONNECTIONS} at once`, ['body', 'MiB resident at most', 'MiB before', 'MiB/s', 'requests/s', 'broken off'], lines);
 }
 
-// Seconds for so many exchanges.
+// Seconds for so many exchanges, and how many of them broke off.
 async function exchanged(count, one) {
   const agent = new Agent({ keepAlive: true, maxSockets: CONNECTIONS });
   const begin = performance.now();
   let left = count;
+  let broken = 0;
   const worker = async () => {
     while (left > 0) {
       left -= 1;
-      await one(agent);
+      await one(agent).catch(() => { broken += 1; });
     }
   };
   await Promise.all(Array.from({ length: CONNECTIONS }, worker));
   agent.destroy();
-  return (performance.now() - begin) / 1000;
+  return { seconds: (performance.now() - begin) / 1000, broken };
 }
 
 function exchange(url, options, bytes) {
