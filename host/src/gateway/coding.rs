@@ -74,6 +74,15 @@ impl Accepted {
 }
 
 impl Coding {
+    /// One letter for it, where a key is made of it.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Brotli => 'b',
+            Self::Zstd => 'z',
+            Self::Gzip => 'g',
+        }
+    }
+
     /// The name in Content-Encoding.
     pub fn name(self) -> HeaderValue {
         HeaderValue::from_static(match self {

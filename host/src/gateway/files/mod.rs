@@ -1,8 +1,10 @@
-//! Static files: a path is resolved and opened safely (`place`), then sent (`send`) in the best coding that lies ready;
+//! Static files: a path is resolved and opened safely (`place`), then sent (`send`) in the best coding that lies ready, small ones
+//! from memory (`warm`);
 //! where there is no file a page of the operator's answers, or a list of the folder (`listing`).
 
 mod place;
 mod send;
+mod warm;
 mod listing;
 
 use std::io;
@@ -14,6 +16,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
 use self::place::{OpenFile, Place};
+use self::warm::Warm;
 use super::coding::{Accepted, Coding};
 use super::policies::vary;
 use super::reply::{self, Refusal};
@@ -26,16 +29,20 @@ const CACHE_IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=3
 /// What is said of a missing file may change at any time.
 const CACHE_MISSING: HeaderValue = HeaderValue::from_static("no-store");
 
+/// A browser takes a file for what it is said to be.
+const NO_SNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+
 /// A folder of static files.
 #[derive(Debug, Clone)]
 pub struct Files {
     rules: Arc<FilesConfig>,
+    warm: Arc<Warm>,
 }
 
 impl Files {
     /// The files below a folder.
     pub fn new(rules: FilesConfig) -> Self {
-        Self { rules: Arc::new(rules) }
+        Self { rules: Arc::new(rules), warm: Arc::new(Warm::new()) }
     }
 
     /// Answers GET and HEAD. `rest` is the path below the folder in normal form.
@@ -53,13 +60,22 @@ impl Files {
             return Err(Refusal::Method { allow: HeaderValue::from_static("GET, HEAD") });
         }
         let (head, _) = request.into_parts();
+        let key = warm::key(rest, ends_with_slash, &head);
+        if let Some(file) = self.warm.find(&key) {
+            return Ok(file.answer(&head));
+        }
         let Some(names) = names(rest) else {
             return self.nothing(head, None).await;
         };
         match self.find(names.clone(), ends_with_slash, &head).await? {
             Place::File(file) => {
                 let cache_control = self.cache_control(&file.path);
-                send::file(*file, cache_control, head).await
+                if file.metadata.len() > warm::FILE_BYTES_MAX {
+                    return send::file(*file, cache_control, head).await;
+                }
+                let file = Arc::new(send::read(*file, cache_control).await?);
+                self.warm.keep(key, file.clone());
+                Ok(file.answer(&head))
             }
             Place::FolderWithoutSlash => Ok(redirect(&head)),
             Place::Folder(folder) => Ok(listing::answer(&folder, head.uri.path())),

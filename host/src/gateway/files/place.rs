@@ -39,6 +39,8 @@ pub struct OpenFile {
     pub file: File,
     /// What it was when it was opened.
     pub metadata: Metadata,
+    /// Where it really lies.
+    pub place: PathBuf,
     /// The path below the folder as it was asked for, with the name of the index.
     pub path: String,
     /// The end of its real name, by which its type is known; that of the original when it is coded.
@@ -130,13 +132,22 @@ fn file(root: &Path, asked: &Path, real: &Path, path: String, codings: &[Coding]
         let Some(real) = real else { continue };
         if let Some((file, metadata)) = open(root, &real)? {
             let coding = Some(*coding);
-            let open = OpenFile { file, metadata, path, extension, coding, has_codings };
+            let open = OpenFile { file, metadata, place: real, path, extension, coding, has_codings };
             return Ok(Place::File(Box::new(open)));
         }
     }
     Ok(match open(root, real)? {
         Some((file, metadata)) => {
-            Place::File(Box::new(OpenFile { file, metadata, path, extension, coding: None, has_codings }))
+            let place = real.to_owned();
+            Place::File(Box::new(OpenFile {
+                file,
+                metadata,
+                place,
+                path,
+                extension,
+                coding: None,
+                has_codings,
+            }))
         }
         None => Place::Nothing,
     })

@@ -13,12 +13,13 @@ use std::task::{Context, Poll};
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::ServeDir;
 use tower_http::services::fs::{Backend, File};
 
 use super::place::OpenFile;
+use super::warm::{FILE_BYTES_MAX, WarmFile};
 use crate::body::{self, BodyError, Request, Response};
 use crate::gateway::coding::Coding;
 use crate::gateway::part::{self, Part};
@@ -27,6 +28,9 @@ use crate::gateway::reply::Refusal;
 /// What is read of a file at once. It is held twice for each response that its client does not take: by 1,000 streams
 /// of HTTP/2 whose windows stay shut 32 MiB.
 const CHUNK_BYTES: usize = 16 * 1024;
+
+/// A small file that grows while it is read is no small file any more.
+const READ_BYTES_MAX: usize = 2 * FILE_BYTES_MAX as usize;
 
 /// Types to which a text file's character set is added; all files count as UTF-8.
 const TEXT_PREFIXES: [&str; 5] =
@@ -45,8 +49,24 @@ pub async fn file(file: OpenFile, cache_control: HeaderValue, head: Parts) -> Re
     let headers = response.headers_mut();
     set_headers(&single, headers, cache_control);
     part.narrow(headers, single.metadata.len());
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, super::NO_SNIFF);
     Ok(response)
+}
+
+/// Reads a small file whole, with the head of the response; it may have become another since it was opened.
+pub async fn read(file: OpenFile, cache_control: HeaderValue) -> Result<WarmFile, Refusal> {
+    let place = file.place.clone();
+    let single = Single::of(file);
+    let (head, body) = call(&single, Method::GET, None).await?.into_parts();
+    let bytes = Limited::new(body, READ_BYTES_MAX).collect().await.map_err(|error| {
+        tracing::warn!(%error, "an open static file cannot be read");
+        Refusal::FileFailed
+    })?;
+    let (bytes, mut headers) = (bytes.to_bytes(), head.headers);
+    set_headers(&single, &mut headers, cache_control);
+    // Somebody may write it while it is read.
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Ok(WarmFile { place, metadata: single.metadata, headers, bytes })
 }
 
 /// Answers with the whole file under another status, which stands for no file that could be asked for again.
@@ -114,7 +134,7 @@ fn set_headers(single: &Single, headers: &mut HeaderMap, cache_control: HeaderVa
         headers.insert(header::CONTENT_ENCODING, coding.name());
     }
     headers.insert(header::CACHE_CONTROL, cache_control);
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, super::NO_SNIFF);
 }
 
 /// A back end of one file, which is open already: whatever path it is asked for, it gives that one.

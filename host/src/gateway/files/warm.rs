@@ -1,0 +1,124 @@
+//! Small files that were asked for lately, kept in memory with their heads.
+//!
+//! Each is looked at again for every request, so that a change of the file shows at once; what its path leads to is found
+//! anew every second.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use moka::sync::Cache;
+
+use crate::body::{self, Response};
+use crate::gateway::coding::{Accepted, Coding};
+use crate::gateway::part::{self, Part};
+
+/// The longest file that is kept: longer ones are read while they are sent.
+pub const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What all files of a route that are kept may take.
+const ALL_BYTES_MAX: u64 = 64 << 20;
+
+/// How long a file is kept without its path being resolved again: a link may lead elsewhere by then.
+const TIME: Duration = Duration::from_secs(1);
+
+/// What each file costs beside its bytes, about.
+const OVERHEAD_BYTES: usize = 1024;
+
+/// The files of one route that are kept.
+#[derive(Debug)]
+pub struct Warm {
+    files: Cache<String, Arc<WarmFile>>,
+}
+
+/// A whole file as it is answered with.
+#[derive(Debug)]
+pub struct WarmFile {
+    /// Where it really lies.
+    pub place: PathBuf,
+    /// What it was when it was read.
+    pub metadata: Metadata,
+    /// The fields of the response with all of it.
+    pub headers: HeaderMap,
+    /// All of it.
+    pub bytes: Bytes,
+}
+
+impl Warm {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        let weigh =
+            |key: &String, file: &Arc<WarmFile>| (key.len() + file.bytes.len() + OVERHEAD_BYTES) as u32;
+        let files = Cache::builder().max_capacity(ALL_BYTES_MAX).weigher(weigh).time_to_live(TIME).build();
+        Self { files }
+    }
+
+    /// What a request for this path gets, if it is kept and still there.
+    pub fn find(&self, key: &str) -> Option<Arc<WarmFile>> {
+        let file = self.files.get(key)?;
+        if file.is_there() {
+            return Some(file);
+        }
+        self.files.invalidate(key);
+        None
+    }
+
+    /// Keeps a file.
+    pub fn keep(&self, key: String, file: Arc<WarmFile>) {
+        self.files.insert(key, file);
+    }
+}
+
+/// What decides which file answers a request: its path, and the codings that its client takes.
+pub fn key(rest: &str, ends_with_slash: bool, head: &Parts) -> String {
+    let codings = Accepted::of(&head.headers).codings();
+    let mut key: String = codings.map(Coding::letter).collect();
+    key.push(if ends_with_slash { '/' } else { ' ' });
+    key.push_str(rest);
+    key
+}
+
+impl WarmFile {
+    /// Answers with it, with a part of it, or that the client has it.
+    pub fn answer(&self, head: &Parts) -> Response {
+        let length = self.bytes.len() as u64;
+        let part = match part::is_asked(&head.headers) {
+            true => Part::asked(&self.headers, Some(length), &head.method, &head.headers),
+            false => Part::All,
+        };
+        let mut response = Response::new(match &part {
+            Part::All => body::full(self.bytes.clone()),
+            Part::Range(range) => body::full(self.bytes.slice(range.start as usize..range.end as usize)),
+            _ => body::empty(),
+        });
+        *response.status_mut() = part.status();
+        *response.headers_mut() = self.headers.clone();
+        part.narrow(response.headers_mut(), length);
+        // Also of what narrowing has taken out.
+        response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, super::NO_SNIFF);
+        response
+    }
+
+    /// Whether the same file lies there, unchanged.
+    fn is_there(&self) -> bool {
+        let now = self.place.symlink_metadata();
+        now.is_ok_and(|now| identity(&now) == identity(&self.metadata))
+    }
+}
+
+/// What changes when a file is replaced or written.
+fn identity(metadata: &Metadata) -> [i128; 5] {
+    let time = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    [
+        metadata.dev().into(),
+        metadata.ino().into(),
+        metadata.len().into(),
+        time(metadata.mtime(), metadata.mtime_nsec()),
+        time(metadata.ctime(), metadata.ctime_nsec()),
+    ]
+}
