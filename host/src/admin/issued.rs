@@ -108,6 +108,7 @@ fn call(issuer: &IssuerConfig, service: &ServiceName, wanted: &WantedToken) -> R
         request: request.body(body::full(text)).map_err(|_| malformed())?,
         request_id: RequestId::new().as_str().into(),
         trace: TraceContext::new(),
+        route: None,
         deadline: Instant::now() + TIME_MAX,
         depth: 0,
         client: None,

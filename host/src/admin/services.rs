@@ -1,5 +1,6 @@
 //! JSON: services, their versions and instances; deploy and roll back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -21,6 +22,16 @@ pub const SOURCE_HEADER: &str = "hostel-source";
 
 /// The longest source that is remembered.
 const SOURCE_CHARACTERS_MAX: usize = 512;
+
+/// A service with what it met.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ServiceView {
+    /// What the registry knows.
+    #[serde(flatten)]
+    pub record: ServiceRecord,
+    /// How often each limit stopped something since the host started, by the limit's name.
+    pub limits_met: BTreeMap<String, u64>,
+}
 
 /// The versions of one service.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -45,21 +56,23 @@ pub struct Rollback {
 }
 
 /// Every service.
-#[utoipa::path(get, path = "/services", responses((status = 200, body = [ServiceRecord])), security(("token" = [])))]
-pub async fn list(State(control): State<Arc<Control>>) -> Json<Vec<ServiceRecord>> {
-    Json(control.environment.host.registry.services())
+#[utoipa::path(get, path = "/services", responses((status = 200, body = [ServiceView])), security(("token" = [])))]
+pub async fn list(State(control): State<Arc<Control>>) -> Json<Vec<ServiceView>> {
+    let records = control.environment.host.registry.services();
+    Json(records.into_iter().map(|record| view(&control, record)).collect())
 }
 
 /// One service.
 #[utoipa::path(get, path = "/services/{service}", params(("service" = String, Path)),
-    responses((status = 200, body = ServiceRecord), (status = 404, body = Problem)), security(("token" = [])))]
+    responses((status = 200, body = ServiceView), (status = 404, body = Problem)), security(("token" = [])))]
 pub async fn show(
     State(control): State<Arc<Control>>,
     Path(service): Path<String>,
-) -> Result<Json<ServiceRecord>, Problem> {
+) -> Result<Json<ServiceView>, Problem> {
     let config = control.service(&service)?;
     let record = control.environment.host.registry.lookup(config.name.as_str());
-    record.map(Json).ok_or_else(|| Problem::not_found(format!("{service} is not in the registry")))
+    let found = record.map(|record| Json(view(&control, record)));
+    found.ok_or_else(|| Problem::not_found(format!("{service} is not in the registry")))
 }
 
 /// The instances of one service.
@@ -117,6 +130,12 @@ pub async fn roll_back(
     let config = control.service(&service)?;
     let roll_back = async move { control.deployer.roll_back(&config, rollback.to).await };
     finish(tokio::spawn(roll_back)).await
+}
+
+fn view(control: &Control, record: ServiceRecord) -> ServiceView {
+    let active = control.balancer.service(record.name.as_str()).and_then(|service| service.active());
+    let met = active.map(|version| version.pool.blueprint().context().usage.hits());
+    ServiceView { record, limits_met: met.unwrap_or_default() }
 }
 
 async fn finish(

@@ -4,7 +4,6 @@
 //! times as long as they compute, more of them at once only make all later: then fewer are let in (additive increase,
 //! multiplicative decrease), down to one for each processor. Calls that wait for others are never held back so.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,18 +19,15 @@ const WINDOW: Duration = Duration::from_millis(50);
 /// the processors still have something to do when a call pauses.
 const STRETCH_MAX: f64 = 3.0;
 
-/// After so long without an empty queue the service is overloaded: shorter is a burst, which is served.
-const BURST: Duration = Duration::from_millis(100);
+/// Whoever would have to wait longer, by what calls take now, is told at once: a program has not lost patience by then,
+/// and a queue that is longer only makes everybody late.
+const QUEUE_MAX: Duration = Duration::from_secs(1);
 
-/// How long one waits while the service is overloaded, in times of a call: whoever is served then is served late, but
-/// in the order of what a call takes anyway.
-const PATIENCE_CALLS: u32 = 8;
+/// A window that took longer has seen too few calls to tell how fast they end.
+const WINDOW_MAX: Duration = Duration::from_millis(250);
 
-/// The least that one waits.
-const PATIENCE_MIN: Duration = Duration::from_millis(50);
-
-/// How much one call changes the time that calls are said to take.
-const WEIGHT: f64 = 1.0 / 16.0;
+/// How much one window changes the rate at which calls are said to end.
+const WEIGHT: f64 = 0.3;
 
 /// Lets calls in.
 pub struct Admission {
@@ -41,15 +37,12 @@ pub struct Admission {
     wait_max: Duration,
     share: Arc<Share>,
     pace: Mutex<Pace>,
-    /// Whether somebody has waited since the queue was last seen empty.
-    has_queued: AtomicBool,
 }
 
 /// A call that was let in; dropping it makes room for the next.
 pub struct Admitted {
     admission: Arc<Admission>,
     place: Option<Place>,
-    since: Instant,
 }
 
 struct Pace {
@@ -58,17 +51,17 @@ struct Pace {
     /// Places that are to be taken out as they fall free.
     owed: usize,
     thought_over: Instant,
-    /// Since when the queue was never seen empty.
-    queued_since: Option<Instant>,
-    call_s: f64,
+    /// Calls that have ended since.
+    ended: u32,
+    /// How many calls end in a second while others wait; none while nobody has waited for long enough.
+    rate: Option<f64>,
 }
 
 impl Admission {
     /// Lets so many in at once, while so many may wait, each for `wait_max` at most.
     pub fn new(places: usize, waiting_max: usize, wait_max: Duration, share: Arc<Share>) -> Arc<Self> {
         let processors = std::thread::available_parallelism().map_or(1, |processors| processors.get());
-        let pace =
-            Pace { withheld: 0, owed: 0, thought_over: Instant::now(), queued_since: None, call_s: 0.0 };
+        let pace = Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None };
         Arc::new(Self {
             queue: Queue::new(places, waiting_max),
             places_max: places,
@@ -76,21 +69,18 @@ impl Admission {
             wait_max,
             share,
             pace: Mutex::new(pace),
-            has_queued: AtomicBool::new(false),
         })
     }
 
     /// Lets a call in, or has it wait at most until `deadline`; none when too many wait, or its time is over.
     pub async fn enter(self: &Arc<Self>, deadline: Instant) -> Option<Admitted> {
         if let Some(place) = self.queue.try_enter() {
-            if self.has_queued.swap(false, Ordering::Relaxed) {
-                self.pace().queued_since = None;
-            }
             return Some(self.admitted(place));
         }
-        let now = Instant::now();
-        let patience = self.patience(now);
-        let place = self.queue.enter(deadline.min(now + patience)).await?;
+        if self.expected_wait() > QUEUE_MAX.min(self.wait_max) {
+            return None;
+        }
+        let place = Box::pin(self.queue.enter(deadline.min(Instant::now() + self.wait_max))).await?;
         Some(self.admitted(place))
     }
 
@@ -112,27 +102,21 @@ impl Admission {
     }
 
     fn admitted(self: &Arc<Self>, place: Place) -> Admitted {
-        Admitted { admission: self.clone(), place: Some(place), since: Instant::now() }
+        Admitted { admission: self.clone(), place: Some(place) }
     }
 
-    /// How long a call that has to wait now may do so.
-    fn patience(&self, now: Instant) -> Duration {
-        self.has_queued.store(true, Ordering::Relaxed);
-        let mut pace = self.pace();
-        let since = *pace.queued_since.get_or_insert(now);
-        if now - since < BURST {
-            return self.wait_max;
-        }
-        let calls = Duration::from_secs_f64(pace.call_s) * PATIENCE_CALLS;
-        calls.max(PATIENCE_MIN).min(self.wait_max)
+    /// How long a call will have to wait that comes now.
+    fn expected_wait(&self) -> Duration {
+        let before = (self.queue.waiting() + 1) as f64;
+        self.pace().rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(before / rate))
     }
 
     /// A call has ended.
-    fn leave(&self, place: Place, took: Duration, now: Instant) {
+    fn leave(&self, place: Place, now: Instant) {
         let mut pace = self.pace();
-        pace.call_s += (took.as_secs_f64() - pace.call_s) * WEIGHT;
+        pace.ended += 1;
         if now - pace.thought_over >= WINDOW {
-            pace.thought_over = now;
+            pace.measure(now, self.queue.waiting() > 0);
             let restored = pace.think_over(self, self.share.take_stretch());
             self.queue.restore(restored);
         }
@@ -149,6 +133,15 @@ impl Admission {
 }
 
 impl Pace {
+    /// Measures the rate of the window that ends now.
+    fn measure(&mut self, now: Instant, is_queued: bool) {
+        let window = now - self.thought_over;
+        let rate = f64::from(self.ended) / window.as_secs_f64();
+        let is_told = is_queued && window <= WINDOW_MAX;
+        self.rate = is_told.then(|| self.rate.map_or(rate, |before| before + (rate - before) * WEIGHT));
+        (self.thought_over, self.ended) = (now, 0);
+    }
+
     /// Changes the number of places; answers how many are to be put back.
     fn think_over(&mut self, admission: &Admission, stretch: Option<f64>) -> usize {
         let places = admission.places_max - self.withheld - self.owed;
@@ -172,8 +165,7 @@ impl Pace {
 impl Drop for Admitted {
     fn drop(&mut self) {
         if let Some(place) = self.place.take() {
-            let now = Instant::now();
-            self.admission.leave(place, now - self.since, now);
+            self.admission.leave(place, Instant::now());
         }
     }
 }
@@ -193,7 +185,7 @@ mod tests {
         for window in 1..=windows {
             (0..50).for_each(|_| share.note_wait(wait));
             let place = admission.queue.try_enter().unwrap();
-            admission.leave(place, SLICE, Instant::now() + WINDOW * window);
+            admission.leave(place, Instant::now() + WINDOW * window);
         }
     }
 
@@ -215,22 +207,38 @@ mod tests {
             tokio::task::yield_now().await;
         }
         share.take_stretch();
-        admission.leave(inside.pop().unwrap(), SLICE, Instant::now() + WINDOW * 1_000);
+        admission.leave(inside.pop().unwrap(), Instant::now() + WINDOW * 1_000);
         assert!(next.await.unwrap().is_some());
         assert!(admission.places() > least, "{}", admission.places());
     }
 
-    #[test]
-    fn a_burst_may_wait_and_a_standing_queue_is_told_soon() {
-        let admission = admission(1, &Share::new(Turns::new(2)));
-        let now = Instant::now();
-        assert_eq!(admission.patience(now), admission.wait_max);
-        assert_eq!(admission.patience(now + BURST / 2), admission.wait_max);
-        assert_eq!(admission.patience(now + BURST), PATIENCE_MIN);
-        // Where calls take long, one waits a few times as long.
-        let place = admission.queue.try_enter().unwrap();
-        admission.leave(place, Duration::from_secs(1), now + BURST);
-        let longer = admission.patience(now + BURST);
-        assert!(longer > PATIENCE_MIN * 5 && longer < admission.wait_max, "{longer:?}");
+    #[tokio::test]
+    async fn a_burst_waits_and_who_would_wait_too_long_is_told_at_once() {
+        let admission = admission(2, &Share::new(Turns::new(2)));
+        let (first, second) = (admission.queue.try_enter().unwrap(), admission.queue.try_enter().unwrap());
+        let far = Instant::now() + Duration::from_secs(60);
+        let wait = |many: usize| {
+            let others = (0..many).map(|_| {
+                let admission = admission.clone();
+                tokio::spawn(async move { admission.enter(far).await })
+            });
+            others.collect::<Vec<_>>()
+        };
+        // How fast calls end is not known yet.
+        let burst = wait(50);
+        while admission.waiting() < 50 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(admission.expected_wait(), Duration::ZERO);
+        // One call in a window, then 20 a second: those who wait already take longer than one should wait.
+        admission.leave(first, Instant::now() + WINDOW);
+        assert!(admission.expected_wait() > QUEUE_MAX, "{:?}", admission.expected_wait());
+        let asked = Instant::now();
+        assert!(admission.enter(far).await.is_none());
+        assert!(asked.elapsed() < QUEUE_MAX / 2, "{:?}", asked.elapsed());
+        drop(second);
+        for waiting in burst {
+            assert!(waiting.await.unwrap().is_some(), "who has waited already is served");
+        }
     }
 }

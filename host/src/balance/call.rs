@@ -26,6 +26,8 @@ pub struct Call {
     pub request_id: Arc<str>,
     /// The trace it belongs to.
     pub trace: TraceContext,
+    /// The pattern of the route by which it came; none when a service calls.
+    pub route: Option<Arc<str>>,
     /// When the caller stops waiting for the response head.
     pub deadline: Instant,
     /// How many services called each other to get here; 0 for a client.

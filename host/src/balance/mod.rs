@@ -121,7 +121,8 @@ impl Balancer {
         let chosen = call.retry.clone().or_else(|| target.retry());
         let policy = chosen.as_deref().or_else(|| default_retry(&call));
         match policy.filter(|policy| policy.tries > 1) {
-            Some(policy) => retry::send(&target, call, policy).await,
+            // Boxed, as is what few calls need besides: the way of a call is moved as one future.
+            Some(policy) => Box::pin(retry::send(&target, call, policy)).await,
             None => target.send(call, &mut Tries::default()).await,
         }
     }
@@ -205,6 +206,7 @@ impl Balancer {
             request,
             request_id,
             trace,
+            route: None,
             deadline,
             depth,
             client: None,
@@ -231,7 +233,7 @@ impl Target {
     async fn send(&self, call: Call, tries: &mut Tries) -> Result<Answer, CallError> {
         match self {
             Self::Component(service) => service.send(call).await,
-            Self::External(upstream) => upstream.send(call, tries).await,
+            Self::External(upstream) => Box::pin(upstream.send(call, tries)).await,
         }
     }
 

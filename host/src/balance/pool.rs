@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::balance::admission::{Admission, Admitted};
 use crate::config::Instances;
 use crate::runtime::blueprint::Blueprint;
+use crate::runtime::crowd::Crowd;
 use crate::runtime::failure::GuestFailure;
 use crate::runtime::instance::Instance;
 
@@ -23,7 +24,9 @@ const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// All instances of one version.
 pub struct Pool {
-    blueprint: Blueprint,
+    blueprint: Arc<Blueprint>,
+    /// The instances that handle several requests at a time, where the component is made for that.
+    crowd: Option<Crowd>,
     settings: Instances,
     admission: Arc<Admission>,
     /// Closed when the pool retires, so that waiting messages go to the next version.
@@ -57,7 +60,7 @@ pub struct InstanceView {
     pub calls: u32,
     /// Bytes of guest memory; unknown while it is busy.
     pub memory: Option<u64>,
-    /// Seconds since it changed between busy and idle.
+    /// Seconds since it changed between busy and idle; since it was made, where it handles several calls at a time.
     pub seconds: u64,
 }
 
@@ -99,18 +102,38 @@ pub struct Lease {
 impl Pool {
     /// A pool without instances.
     pub fn new(blueprint: Blueprint, settings: Instances) -> Arc<Self> {
+        let blueprint = Arc::new(blueprint);
         let context = blueprint.context();
         let (wait, share) = (context.config.limits.wait, context.usage.share.clone());
-        let admission = Admission::new(settings.max, settings.max * QUEUE_PER_INSTANCE, wait, share);
+        let stop = CancellationToken::new();
+        let is_concurrent = blueprint.is_concurrent();
+        let crowd = is_concurrent.then(|| Crowd::new(&blueprint, settings.clone(), stop.clone()));
+        let at_once = if is_concurrent { blueprint.concurrency(settings.concurrency) } else { 1 };
+        let places = settings.max * at_once;
+        let admission = Admission::new(places, settings.max * QUEUE_PER_INSTANCE, wait, share);
         // Half of the instances, so that a backlog of messages never starves requests.
         let deliveries = Arc::new(Semaphore::new((settings.max / 2).max(1)));
-        let (state, stop) = (Mutex::default(), CancellationToken::new());
-        Arc::new(Self { blueprint, settings, admission, deliveries, state, stop })
+        let state = Mutex::default();
+        Arc::new(Self { blueprint, crowd, settings, admission, deliveries, state, stop })
     }
 
     /// What the instances are made from.
     pub fn blueprint(&self) -> &Blueprint {
         &self.blueprint
+    }
+
+    /// The instances that handle several requests at a time.
+    pub fn crowd(&self) -> Option<&Crowd> {
+        self.crowd.as_ref()
+    }
+
+    /// Lets a request in that one of the crowd will handle, waiting in a bounded queue, at most until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// When all are busy for too long.
+    pub async fn admit(&self, deadline: Instant) -> Result<Admitted, NoInstance> {
+        self.admission.enter(deadline).await.ok_or(NoInstance::Busy)
     }
 
     /// Cancelled when calls that still run must end.
@@ -145,7 +168,7 @@ impl Pool {
     ///
     /// When all are busy for too long, or one cannot be made.
     pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, NoInstance> {
-        let admitted = self.admission.enter(deadline).await.ok_or(NoInstance::Busy)?;
+        let admitted = self.admit(deadline).await?;
         self.lend(admitted).await
     }
 
@@ -184,13 +207,16 @@ impl Pool {
         let idle = std::mem::take(&mut state.idle);
         drop(state);
         drop(idle);
+        self.crowd.as_ref().inspect(|crowd| crowd.retire());
     }
 
     /// How large it is.
     pub fn size(&self) -> PoolSize {
         let state = self.state();
-        let busy = state.busy.len();
-        PoolSize { all: state.idle.len() + busy, busy, waiting: self.admission.waiting() }
+        let (of_crowd, busy_of_crowd) = self.crowd.as_ref().map(Crowd::size).unwrap_or_default();
+        let busy = state.busy.len() + busy_of_crowd;
+        let all = state.idle.len() + state.busy.len() + of_crowd;
+        PoolSize { all, busy, waiting: self.admission.waiting() }
     }
 
     /// Every instance, as operators see it.
@@ -210,7 +236,14 @@ impl Pool {
             memory: Some(instance.memory()),
             seconds: instance.idle_since().elapsed().as_secs(),
         });
-        let mut all: Vec<_> = busy.chain(idle).collect();
+        let members = self.crowd.iter().flat_map(Crowd::members).map(|member| InstanceView {
+            name: member.name.to_string(),
+            busy: member.is_busy,
+            calls: u32::try_from(member.calls).unwrap_or(u32::MAX),
+            memory: None,
+            seconds: member.made.elapsed().as_secs(),
+        });
+        let mut all: Vec<_> = busy.chain(idle).chain(members).collect();
         all.sort_by(|left, right| left.name.cmp(&right.name));
         all
     }
@@ -219,7 +252,7 @@ impl Pool {
         let warm = self.state().idle.pop();
         let instance = match warm {
             Some(instance) => instance,
-            None => self.blueprint.instantiate().await.map_err(|failure| match failure {
+            None => Box::pin(self.blueprint.instantiate()).await.map_err(|failure| match failure {
                 GuestFailure::NoRoom(_) => NoInstance::Busy,
                 other => NoInstance::Failed(other),
             })?,

@@ -98,13 +98,24 @@ impl Spare {
     }
 
     fn with(&self, request: Request) -> Call {
-        let Call { service, request: _, request_id, trace, deadline, depth, client, keeps_host, retry } =
-            &self.call;
+        let Call {
+            service,
+            request: _,
+            request_id,
+            trace,
+            route,
+            deadline,
+            depth,
+            client,
+            keeps_host,
+            retry,
+        } = &self.call;
         Call {
             service: service.clone(),
             request,
             request_id: request_id.clone(),
             trace: *trace,
+            route: route.clone(),
             deadline: *deadline,
             depth: *depth,
             client: *client,

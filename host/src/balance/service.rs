@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use http_body_util::BodyExt;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use crate::balance::call::{Answer, Call, CallError};
 use crate::balance::pool::{Lease, NoInstance, Pool};
 use crate::balance::retry::Budget;
 use crate::balance::verdict::{Excuses, Verdict};
-use crate::body::Request;
+use crate::body::{Body, Request};
 use crate::config::{Retry, ServiceConfig};
 use crate::interfaces::call::Call as GuestCall;
 use crate::names::{ServiceName, VersionNumber};
@@ -109,18 +110,51 @@ impl Service {
         let version = self.active().ok_or_else(|| CallError::NoVersion(self.name.clone()))?;
         let pass = self.breaker().admit(Instant::now());
         let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
+        if version.pool.crowd().is_some() {
+            return Box::pin(self.send_to_crowd(version, call, pass)).await;
+        }
         let lease = self.lease(&version, call.deadline, pass).await?;
         let instance = lease.name().clone();
-        let mut guest_call = GuestCall::new(call.request_id, call.trace, call.deadline);
-        guest_call.depth = call.depth;
-        guest_call.keep_identity(call.request.headers());
+        let guest_call = guest_call(&call);
         let (head, begun) = oneshot::channel();
-        let guest_call = Arc::new(guest_call);
         let call =
             Driven::new(drive(self.clone(), version.clone(), lease, call.request, guest_call, head, pass));
         let response = call.answer(begun).await?;
         self.note(pass, Verdict::Answered);
         Ok(Answer { response, version: Some(version.number), instance: Some(instance), upgraded: None })
+    }
+
+    /// Answers a request on an instance that may handle others beside it.
+    async fn send_to_crowd(
+        &self,
+        version: Arc<Version>,
+        call: Call,
+        pass: Pass,
+    ) -> Result<Answer, CallError> {
+        let started = Instant::now();
+        let admitted = version.pool.admit(call.deadline).await;
+        let admitted = admitted.map_err(|error| self.refuse(&version, pass, started, error))?;
+        let Some(crowd) = version.pool.crowd() else {
+            return Err(CallError::NoVersion(self.name.clone()));
+        };
+        let guest_call = guest_call(&call);
+        let (mut request, deadline) = (call.request, call.deadline);
+        let own_deadline = Instant::now() + version.pool.blueprint().context().config.limits.time;
+        let excuses = Excuses::watch(&mut request, own_deadline, deadline);
+        let (instance, result) = crowd.handle(request, guest_call.clone()).await;
+        match result {
+            Ok(response) => {
+                self.note(pass, Verdict::Answered);
+                let number = Some(version.number);
+                let response = response.map(|body| kept(body, (admitted, version)));
+                Ok(Answer { response, version: number, instance, upgraded: None })
+            }
+            Err(failure) => {
+                self.report(&version, instance.as_ref(), Some(&guest_call), &failure);
+                self.note(pass, Verdict::of_guest(&failure, &excuses));
+                Err(failure.into())
+            }
+        }
     }
 
     /// Hands a message to one of the instances, as soon as there is a version and a free one.
@@ -179,9 +213,17 @@ impl Service {
     async fn lease(&self, version: &Version, deadline: Instant, pass: Pass) -> Result<Lease, CallError> {
         let started = Instant::now();
         let lease = version.pool.acquire(deadline).await;
+        let lease = lease.map_err(|error| self.refuse(version, pass, started, error))?;
         let context = version.pool.blueprint().context();
         context.host.metrics.queue_wait(&self.name, version.number, started.elapsed());
-        lease.map_err(|error| match error {
+        Ok(lease)
+    }
+
+    /// What a call comes to for which there is no instance.
+    fn refuse(&self, version: &Version, pass: Pass, started: Instant, error: NoInstance) -> CallError {
+        let context = version.pool.blueprint().context();
+        context.host.metrics.queue_wait(&self.name, version.number, started.elapsed());
+        match error {
             NoInstance::Busy => {
                 context.limited("instances");
                 CallError::busy()
@@ -192,7 +234,7 @@ impl Service {
                 self.note(pass, Verdict::Failed);
                 failure.into()
             }
-        })
+        }
     }
 
     /// The version that answers; waits for the first one.
@@ -231,12 +273,34 @@ impl Service {
             trace: call.map(|call| call.trace.trace_text().into()),
             ..Speaker::version(&self.name, version.number)
         };
-        context.host.journal.write(Level::Error, Stream::Host, speaker, &failure.story());
+        let story = match call {
+            Some(call) => format!("{}; {}", failure.story(), call.circumstances()),
+            None => failure.story(),
+        };
+        context.host.journal.write(Level::Error, Stream::Host, speaker, &story);
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the host knows about the call of a guest.
+fn guest_call(call: &Call) -> Arc<GuestCall> {
+    let mut guest_call = GuestCall::new(call.request_id.clone(), call.trace, call.deadline);
+    guest_call.depth = call.depth;
+    guest_call.route = call.route.clone();
+    guest_call.keep_identity(call.request.headers());
+    Arc::new(guest_call)
+}
+
+/// A body that keeps something until it is dropped.
+fn kept<K: Send + 'static>(body: Body, keep: K) -> Body {
+    let hold = move |error| {
+        let _kept = &keep;
+        error
+    };
+    body.map_err(hold).boxed_unsync()
 }
 
 /// Runs a guest call to its end, which may be long after its response began, and gives the instance back.

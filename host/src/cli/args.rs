@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::runtime::compiler::WORKER_COMMAND;
+
 /// Runs a whole microservice system in one process: each service a sandboxed WebAssembly component, behind one API
 /// gateway.
 #[derive(Debug, Parser)]
@@ -131,6 +133,12 @@ pub enum Command {
         /// What it allows; once for each scope.
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
+    },
+    /// Compile a component from standard input; the host calls itself so.
+    #[command(hide = true, name = WORKER_COMMAND)]
+    CompileWorker {
+        /// The generation of WASI.
+        wasi: String,
     },
 }
 

@@ -4,6 +4,7 @@ use futures::StreamExt;
 use reqwest::Method;
 use serde::Deserialize;
 
+use crate::admin::services::ServiceView;
 use crate::balance::pool::InstanceView;
 use crate::cli::client::Client;
 use crate::cli::output;
@@ -22,11 +23,12 @@ struct ShownLine {
 
 /// Lists the services.
 pub async fn services(client: &Client, json: bool) -> anyhow::Result<()> {
-    let services: Vec<ServiceRecord> = client.get("/services").await?;
+    let services: Vec<ServiceView> = client.get("/services").await?;
     if json {
         return output::json(&services);
     }
-    let rows = services.into_iter().map(|service| {
+    let rows = services.into_iter().map(|ServiceView { record: service, limits_met }| {
+        let met: Vec<String> = limits_met.iter().map(|(limit, count)| format!("{limit} {count}")).collect();
         let instances: u32 = service.endpoints.iter().map(|endpoint| endpoint.instances).sum();
         [
             service.name.to_string(),
@@ -35,9 +37,10 @@ pub async fn services(client: &Client, json: bool) -> anyhow::Result<()> {
             service.health.to_string(),
             instances.to_string(),
             service.endpoints.iter().map(|endpoint| endpoint.address.clone()).collect::<Vec<_>>().join(", "),
+            met.join(", "),
         ]
     });
-    output::table(["SERVICE", "DOMAIN", "VERSION", "HEALTH", "INSTANCES", "ENDPOINTS"], rows);
+    output::table(["SERVICE", "DOMAIN", "VERSION", "HEALTH", "INSTANCES", "ENDPOINTS", "LIMITS MET"], rows);
     Ok(())
 }
 

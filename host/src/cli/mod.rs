@@ -22,6 +22,7 @@ use clap::Parser;
 
 use crate::cli::args::{Arguments, Command};
 use crate::cli::client::Client;
+use crate::runtime::compiler;
 
 /// A guest gives way after 2 ms; the I/O driver must be looked at as often, or bystanders wait (measured: with 4
 /// their p99 beside four endless guests is 10 ms, with the default of 61 it is 510 ms).
@@ -70,5 +71,6 @@ async fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         Command::Messages { what } => messages::run(&client()?, what, json).await,
         Command::Keys { what } => keys::run(&client()?, what, json).await,
         Command::Token { subject, scopes } => token::run(&client()?, subject, scopes, json).await,
+        Command::CompileWorker { wasi } => compiler::work(&wasi),
     }
 }

@@ -12,6 +12,7 @@ use super::cache_file::{CacheStore, RouteCache};
 use super::listener_file::{Http2, Tls};
 use super::policy_file::{Cors, RateLimits};
 use super::route_file::{Files, Redirect, RequestHeaders, ResponseHeaders, Rewrite, Share};
+use super::service_file::{Instances, Limits};
 use super::upstream_file::{HealthCheck, HostHeader, HttpVersion, Outlier, Retry, UpstreamAddress};
 
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
@@ -19,15 +20,6 @@ pub const CONNECTIONS_LIMIT: u64 = 1_000_000;
 
 /// More requests in flight than any one host answers in time.
 pub const REQUESTS_LIMIT: u64 = 1_000_000;
-
-/// More instances of one service than the engine has room for.
-pub const INSTANCES_LIMIT: u64 = 10_000;
-
-/// More than any guest can tell apart; each costs the host memory.
-pub const RESOURCES_LIMIT: u64 = 1_000_000;
-
-/// Beyond this an instance is as good as never replaced; leave `reuse` out for that.
-pub const REUSE_LIMIT: u64 = u32::MAX as u64;
 
 /// A message that failed this often will not succeed.
 pub const ATTEMPTS_LIMIT: u64 = 1_000;
@@ -246,48 +238,6 @@ pub struct Service {
     pub config: Option<BTreeMap<String, Text>>,
     /// Secrets that the service reads by name: `env:NAME` or `file:PATH`.
     pub secrets: Option<BTreeMap<String, SecretReference>>,
-}
-
-/// How many instances a service has.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Instances {
-    /// Kept when idle; 0 when absent.
-    #[schemars(range(min = 0, max = INSTANCES_LIMIT))]
-    pub min: Option<u64>,
-    /// At most under load; 32 when absent.
-    #[schemars(range(min = 1, max = INSTANCES_LIMIT))]
-    pub max: Option<u64>,
-    /// Calls before an instance is replaced; 1 gives a fresh one for each call; no bound when absent.
-    #[schemars(range(min = 1, max = REUSE_LIMIT))]
-    pub reuse: Option<u64>,
-}
-
-/// What one call, one instance and the whole service may use.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Limits {
-    /// One instance with everything that the host holds for it; 64MiB when absent.
-    pub memory: Option<Size>,
-    /// All instances of the service; 512MiB when absent.
-    #[schemars(example = &"512MiB")]
-    pub service_memory: Option<Size>,
-    /// From the call to the response head; 10s when absent.
-    pub time: Option<Time>,
-    /// Computing time of one call; 2s when absent.
-    pub cpu: Option<Time>,
-    /// A stream without a byte; 60s when absent.
-    pub idle: Option<Time>,
-    /// The longest request body; as the gateway's when absent.
-    pub body: Option<Size>,
-    /// Streams, requests, transactions and the like that one instance may hold at a time; 10000 when absent.
-    #[schemars(range(min = 100, max = RESOURCES_LIMIT))]
-    pub resources: Option<u64>,
-    /// Outgoing HTTP requests of all instances that may be under way at a time; 256 when absent.
-    #[schemars(range(min = 1, max = REQUESTS_LIMIT))]
-    pub outgoing: Option<u64>,
-    /// The longest a request waits for an instance; 5s when absent. While the service is overloaded they wait less.
-    pub wait: Option<Time>,
 }
 
 /// Which requests go to services or to files, or are sent elsewhere.

@@ -10,6 +10,7 @@ mod suggest;
 mod file;
 mod route_file;
 mod upstream_file;
+mod service_file;
 mod structure;
 mod units;
 mod origin;

@@ -11,6 +11,7 @@ use super::grants::{self, Grants, Surroundings};
 use super::key::Key;
 use super::report::Report;
 use super::retry::{self, Retry};
+use super::service_file;
 use super::units::{self, GIB, KIB, MIB, SIZE_BYTES_MAX};
 use super::upstream::{self, Upstreams};
 
@@ -31,6 +32,8 @@ const CPU: Duration = Duration::from_secs(2);
 /// As long as a client's connection may be silent.
 const IDLE: Duration = Duration::from_secs(60);
 
+/// As `wasmtime serve` has it: what waits overlaps, what computes is not held up for long.
+const CONCURRENCY: usize = 16;
 /// Many more than a sound request needs, few enough that leaked ones cost little memory.
 const RESOURCES: usize = 10_000;
 /// Eight for each instance that there may be.
@@ -82,6 +85,8 @@ pub struct Instances {
     pub max: usize,
     /// Calls before an instance is replaced, at least 1; none for no bound.
     pub reuse: Option<u32>,
+    /// Requests that one instance of WASI 0.3 handles at a time, at least 1.
+    pub concurrency: usize,
 }
 
 /// What one call, one instance and the whole service may use.
@@ -149,7 +154,7 @@ pub fn check(
         let source = component(written, around.folder, &key, report);
         (source, grants::check(written, name, &domain, around, &key, report))
     };
-    let absent = file::Limits::default();
+    let absent = service_file::Limits::default();
     let written_limits = written.limits.as_ref().unwrap_or(&absent);
     Some(ServiceConfig {
         name: checked_name.ok()?,
@@ -255,7 +260,7 @@ fn refuse_component_keys(written: &file::Service, key: &Key, report: &mut Report
 }
 
 fn instances(written: &file::Service, key: &Key, report: &mut Report<'_>) -> Instances {
-    let absent = file::Instances::default();
+    let absent = service_file::Instances::default();
     let written = written.instances.as_ref().unwrap_or(&absent);
     let min = units::count(written.min, 0);
     let max = units::count(written.max, INSTANCES_MAX);
@@ -263,10 +268,11 @@ fn instances(written: &file::Service, key: &Key, report: &mut Report<'_>) -> Ins
         let default = if written.max.is_none() { " (32 when absent)" } else { "" };
         report.refuse(&key.field("min"), format!("let `min` be at most `max`{default}"));
     }
-    Instances { min, max, reuse: written.reuse.and_then(|reuse| reuse.try_into().ok()) }
+    let reuse = written.reuse.and_then(|reuse| reuse.try_into().ok());
+    Instances { min, max, reuse, concurrency: units::count(written.concurrency, CONCURRENCY) }
 }
 
-fn limits(written: &file::Limits, key: &Key, report: &mut Report<'_>) -> Limits {
+fn limits(written: &service_file::Limits, key: &Key, report: &mut Report<'_>) -> Limits {
     let memory_key = key.field("memory");
     let service_key = key.field("service-memory");
     let memory = units::size(written.memory.as_ref(), MEMORY, MEMORY_MIN..=MEMORY_MAX, &memory_key, report);

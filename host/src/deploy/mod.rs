@@ -211,7 +211,7 @@ impl Deployer {
         let Some(active) = history.active() else { return Ok(()) };
         let bytes = self.versions.component(&config.name, &active.digest).await?;
         let compiled = self.runtime.compile(active.digest, bytes).await?;
-        Ok(self.runtime.check(&compiled.component, config)?)
+        Ok(self.runtime.check(&compiled, config)?)
     }
 
     /// Lets the active version answer under a changed configuration.
@@ -289,7 +289,7 @@ impl Deployer {
                 total_ms,
             });
         }
-        self.runtime.check(&compiled.component, config)?;
+        self.runtime.check(&compiled, config)?;
         let record = history.enter(digest, source, bytes.len() as u64);
         self.versions.keep_component(name, digest, bytes).await?;
         self.activate(config, record, compiled.compile_time, started).await
@@ -318,7 +318,7 @@ impl Deployer {
         let bytes = self.versions.component(name, &record.digest).await?;
         let compiled = self.runtime.compile(record.digest, bytes).await?;
         let context = Arc::new(self.environment.context(config.clone(), record.number).await?);
-        let blueprint = self.runtime.link(&compiled.component, context)?;
+        let blueprint = self.runtime.link(&compiled, context)?;
         let trial = Trial::run(blueprint, config.instances.clone()).await?;
         let pool = trial.accept().await?;
         let mut history = self.versions.history(name).await?;

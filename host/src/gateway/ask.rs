@@ -50,7 +50,7 @@ impl Pipeline {
         };
         let is_identified = context.identity.is_some();
         let asked = Asked { route: used, service, origin: origin.as_ref(), path, is_identified };
-        match cache.look_up(asked, &mut request).await? {
+        match Box::pin(cache.look_up(asked, &mut request)).await? {
             Lookup::Answer(response) => Ok(response),
             Lookup::Stale(response, behind) => {
                 let (request, plan) = *behind;

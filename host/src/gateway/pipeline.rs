@@ -95,7 +95,8 @@ pub fn finish(
 }
 
 impl Pipeline {
-    /// The phases. Each adds to the context or ends the request through `?`.
+    /// The phases. Each adds to the context or ends the request through `?`. What not every request needs is boxed: the
+    /// whole way is moved as one future.
     ///
     /// What happens to every response of a route, also to a refusal, stands in [`policies::finish`].
     async fn answer(
@@ -117,7 +118,7 @@ impl Pipeline {
         if let Some(login) = &self.login
             && let Some(step) = login.step(&head)
         {
-            return login.answer(step, &head, &account.context).await;
+            return Box::pin(login.answer(step, &head, &account.context)).await;
         }
         if let Some(response) = self.preflight(&head, &mut account.context) {
             return Ok(response);
@@ -129,7 +130,7 @@ impl Pipeline {
         let remembered = account.context.remembered.insert(route.policies.remember(&head));
         route.policies.admit_address(account.context.client, remembered)?;
         if let Some(auth) = &route.auth {
-            match auth.admit(&head, &account.context, self.login.as_deref()).await {
+            match Box::pin(auth.admit(&head, &account.context, self.login.as_deref())).await {
                 Ok(identity) => account.context.identity = Some(identity),
                 Err(denial) => return self.turn_away(denial, auth, &head, &account.context),
             }
@@ -144,7 +145,9 @@ impl Pipeline {
         let request = Request::from_parts(head, limited(incoming, bytes_max, self.body_timeout, fate)?);
 
         let mut response = match &route.action {
-            Action::Files(files) => files.serve(request, found.rest(), found.ends_with_slash()).await?,
+            Action::Files(files) => {
+                Box::pin(files.serve(request, found.rest(), found.ends_with_slash())).await?
+            }
             Action::Redirect(redirect) => location::answer(redirect, &target)?,
             Action::Forward(service) => {
                 self.ask(service, &route, found.path(), request, account, fate).await?

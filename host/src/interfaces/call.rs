@@ -1,7 +1,10 @@
 //! One call into a guest: who asks, until when, and what was opened for it.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
@@ -19,6 +22,9 @@ const CURSORS_MAX: usize = 4;
 
 /// The longest chain of calls from service to service: a cycle ends here instead of in a full queue.
 pub const CALL_DEPTH_MAX: u8 = 16;
+
+/// Host calls that a report of a failure tells: the last ones lead to it.
+const HOST_CALLS_TOLD: usize = 8;
 
 /// What the host knows about one call into a guest.
 pub struct Call {
@@ -38,8 +44,22 @@ pub struct Call {
     pub rehearsal: bool,
     /// The transaction of migrations in which `health` is asked: all its statements run there.
     pub trial: Option<Arc<TransactionSlot>>,
+    /// The pattern of the route by which it came; none for messages and calls of services.
+    pub route: Option<Arc<str>>,
+    began: Instant,
     open: Mutex<Open>,
     cursors: Arc<AtomicUsize>,
+    host_calls: Mutex<VecDeque<Cow<'static, str>>>,
+    spent: OnceLock<Spent>,
+}
+
+/// What a call had used when it failed.
+#[derive(Debug, Clone, Copy)]
+pub struct Spent {
+    /// Computing time.
+    pub cpu: Duration,
+    /// Bytes of its instance with all that the host holds for it.
+    pub memory: u64,
 }
 
 /// The transactions that the call has open.
@@ -71,9 +91,49 @@ impl Call {
             delivery: None,
             rehearsal: false,
             trial: None,
+            route: None,
+            began: Instant::now(),
             open: Mutex::default(),
             cursors: Arc::default(),
+            host_calls: Mutex::default(),
+            spent: OnceLock::new(),
         }
+    }
+
+    /// Remembers what the guest asked of the host, as one of the last things that it did.
+    pub fn note(&self, host_call: impl Into<Cow<'static, str>>) {
+        let mut told = self.host_calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() == HOST_CALLS_TOLD {
+            told.pop_front();
+        }
+        told.push_back(host_call.into());
+    }
+
+    /// Remembers what the call had used when it failed; the first word counts.
+    pub fn note_spent(&self, spent: Spent) {
+        self.spent.get_or_init(|| spent);
+    }
+
+    /// What was going on when the call failed, on one line: route, times, memory, and the last host calls.
+    pub fn circumstances(&self) -> String {
+        let mut told = String::new();
+        if let Some(route) = &self.route {
+            told.push_str(&format!("route {route}; "));
+        }
+        told.push_str(&format!("after {} ms", self.began.elapsed().as_millis()));
+        if let Some(Spent { cpu, memory }) = self.spent.get() {
+            let kib = memory.div_ceil(1024);
+            told.push_str(&format!(
+                ", {:.1} ms of them computing, with {kib} KiB of memory",
+                cpu.as_secs_f64() * 1e3
+            ));
+        }
+        let calls = self.host_calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if !calls.is_empty() {
+            let calls: Vec<&str> = calls.iter().map(AsRef::as_ref).collect();
+            told.push_str(&format!("; last host calls: {}", calls.join(", ")));
+        }
+        told
     }
 
     /// Remembers the identity headers of a request, to be carried on by internal calls.
@@ -131,5 +191,24 @@ impl Call {
 
     fn open(&self) -> std::sync::MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_what_was_going_on() {
+        let mut call = Call::new("id".into(), TraceContext::new(), Instant::now());
+        call.route = Some("/orders/{id}".into());
+        (0..20).for_each(|number| call.note(format!("call {number}")));
+        call.note_spent(Spent { cpu: Duration::from_millis(3), memory: 2048 });
+        let told = call.circumstances();
+        for part in ["route /orders/{id}", "3.0 ms of them computing", "2 KiB", "call 12, call 13", "call 19"]
+        {
+            assert!(told.contains(part), "{part} in {told}");
+        }
+        assert!(!told.contains("call 11"), "{told}");
     }
 }

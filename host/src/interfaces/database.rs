@@ -267,6 +267,7 @@ impl InstanceContext {
     ) -> Result<T, Error> {
         let service = &self.service;
         let name = &service.config.name;
+        self.note(format!("database.{operation}"));
         service.host.metrics.database(name, service.version, operation, result.is_ok(), started.elapsed());
         if let Err(Error::Denied(reason)) = &result {
             self.denied("database", reason);

@@ -1,13 +1,15 @@
 //! `GuestState`: everything that one instance can reach.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::interfaces::call::Call;
-use crate::interfaces::cpu::CpuMeter;
+use crate::interfaces::cpu::{CpuMeter, SLICE};
 use crate::interfaces::holdings;
 use crate::interfaces::http_out::Outbound;
 use crate::interfaces::memory::{HoldsTooMuch, MemoryMeter};
@@ -40,7 +42,23 @@ pub struct InstanceContext {
     pub service: Arc<ServiceContext>,
     /// Its name, unique in this host.
     pub name: Arc<str>,
-    call: Mutex<Option<Arc<Call>>>,
+    calls: Mutex<Calls>,
+}
+
+/// What an instance handles: one call, or several where WASI 0.3 lets it.
+#[derive(Default)]
+struct Calls {
+    running: Vec<RunningCall>,
+    /// The task for which something is done right now.
+    focus: Option<GuestTaskId>,
+}
+
+struct RunningCall {
+    /// None where there can be one call only.
+    task: Option<GuestTaskId>,
+    call: Arc<Call>,
+    /// The slices of computing time that it has used up; only counted where several calls run.
+    slices: u32,
 }
 
 impl GuestState {
@@ -51,7 +69,7 @@ impl GuestState {
         let cpu = Arc::new(CpuMeter::new(limits.cpu, service.usage.share.clone()));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
-        let this = Arc::new(InstanceContext { service, name, call: Mutex::new(None) });
+        let this = Arc::new(InstanceContext { service, name, calls: Mutex::default() });
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(HEADER_BYTES_MAX);
         let wasi = wasi::context(&this);
@@ -75,19 +93,68 @@ impl GuestState {
 }
 
 impl InstanceContext {
-    /// Begins a call; what the guest does from now on is done for it.
+    /// Begins the one call; what the guest does from now on is done for it.
     pub fn begin(&self, call: Arc<Call>) {
-        *self.slot() = Some(call);
+        self.slot().running.push(RunningCall { task: None, call, slices: 0 });
     }
 
-    /// Ends the call, and with it its transactions; answers whether one was still open.
+    /// Ends all calls, and with them their transactions; answers whether one was still open.
     pub fn end(&self) -> bool {
-        self.slot().take().is_some_and(|call| call.end())
+        let running = std::mem::take(&mut self.slot().running);
+        running.into_iter().fold(false, |was_open, ended| ended.call.end() || was_open)
     }
 
-    /// The call being handled; none while the instance is being made.
+    /// Begins one of several calls, which the guest handles in this task.
+    pub fn begin_task(&self, task: GuestTaskId, call: Arc<Call>) {
+        self.slot().running.push(RunningCall { task: Some(task), call, slices: 0 });
+    }
+
+    /// Ends the call of a task.
+    pub fn end_task(&self, task: GuestTaskId) {
+        let mut slot = self.slot();
+        let place = slot.running.iter().position(|running| running.task == Some(task));
+        let ended = place.map(|place| slot.running.swap_remove(place));
+        drop(slot);
+        ended.inspect(|ended| _ = ended.call.end());
+    }
+
+    /// What is done until the next change of focus is done for this task.
+    pub fn focus(&self, task: Option<GuestTaskId>) {
+        self.slot().focus = task;
+    }
+
+    /// Counts a slice of computing time for a task; answers how much it has used.
+    pub fn use_slice(&self, task: GuestTaskId) -> Duration {
+        let mut slot = self.slot();
+        let Some(running) = slot.running.iter_mut().find(|running| running.task == Some(task)) else {
+            return Duration::ZERO;
+        };
+        running.slices += 1;
+        SLICE * running.slices
+    }
+
+    /// How many calls it handles.
+    pub fn calls(&self) -> usize {
+        self.slot().running.len()
+    }
+
+    /// The call for which something is done; none while the instance is being made, and where that is not known among
+    /// several.
     pub fn call(&self) -> Option<Arc<Call>> {
-        self.slot().clone()
+        let slot = self.slot();
+        let running = match (slot.focus, slot.running.as_slice()) {
+            (Some(task), running) => running.iter().find(|running| running.task == Some(task)),
+            (None, [only]) => Some(only),
+            (None, _) => None,
+        };
+        running.map(|running| running.call.clone())
+    }
+
+    /// Remembers what the guest asks of the host.
+    pub fn note(&self, host_call: impl Into<Cow<'static, str>>) {
+        if let Some(call) = self.call() {
+            call.note(host_call);
+        }
     }
 
     /// Who speaks when this instance does.
@@ -112,8 +179,8 @@ impl InstanceContext {
         self.service.denied_once(right, self.speaker(), message);
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Arc<Call>>> {
-        self.call.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slot(&self) -> std::sync::MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -12,8 +12,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 use crate::body::{Body, BodyError, Request, Response};
 use crate::interfaces::call::{CALL_DEPTH_MAX, Call};
 use crate::interfaces::guest::InstanceContext;
-use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::holdings::BODY_PIECE_BYTES;
+use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
 use crate::interfaces::usage::Outgoing;
 use crate::names::{CALLER, ServiceName, is_of_host};
@@ -104,6 +104,7 @@ impl WasiHttpHooks for Outbound {
             Ok(decided) => decided,
             Err(error) => return Box::new(async { Err(error) }),
         };
+        call.note(format!("http {} {}", request.method(), without_query(request.uri())));
         let service = &self.this.service;
         let Some(outgoing) = service.usage.begin_outgoing(service.config.limits.outgoing) else {
             service.limited("outgoing");
@@ -220,6 +221,12 @@ fn counted(response: http::Response<WasiBody>, outgoing: Outgoing) -> http::Resp
         error
     };
     response.map(|body| body.map_err(keep).boxed_unsync())
+}
+
+/// Where a request goes; its query may hold secrets.
+fn without_query(uri: &Uri) -> String {
+    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path())
 }
 
 fn refuse(why: &str) -> Error {

@@ -52,6 +52,7 @@ impl GuestState {
     }
 
     fn bucket(&self, bucket: &Resource<Bucket>) -> wasmtime::Result<Bucket> {
+        self.this.note("keyvalue");
         Ok(self.table.get(bucket)?.clone())
     }
 }

@@ -6,6 +6,7 @@ use crate::telemetry::journal::{Level, Stream};
 
 impl logging::Host for GuestState {
     async fn log(&mut self, level: GuestLevel, context: String, message: String) -> wasmtime::Result<()> {
+        self.this.note("logging.log");
         let level = match level {
             GuestLevel::Trace | GuestLevel::Debug => Level::Debug,
             GuestLevel::Info => Level::Info,

@@ -62,6 +62,7 @@ impl messaging::Host for GuestState {
 
 impl GuestState {
     fn may_send(&self, topic: &str) -> Result<Topic, Error> {
+        self.this.note(format!("messaging to {topic}"));
         let call = self.this.call();
         if call.as_ref().is_none_or(|call| call.rehearsal) {
             let rule = "messages can be sent only while a request or message is handled";

@@ -4,7 +4,7 @@
 //! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
 //! one instance, `call` what it does now; `memory`, with the `holdings` of the host, and `cpu` are its
 //! meters, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an interface:
-//! `wasi`, `http_out` (with `http_client` for outside hosts and `siblings` for services), `database` (with
+//! `wasi`, `http_out` and `http_out_p3` (with `http_client` for outside hosts and `siblings` for services), `database` (with
 //! `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
 
 pub mod bindings;
@@ -18,6 +18,7 @@ pub mod holdings;
 pub mod usage;
 pub mod wasi;
 pub mod http_out;
+pub mod http_out_p3;
 pub mod http_client;
 pub mod siblings;
 pub mod database;
@@ -71,4 +72,15 @@ pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
         standard::logging::logging,
     );
     Ok(())
+}
+
+/// Adds the interfaces of WASI 0.3 besides.
+///
+/// # Errors
+///
+/// When an interface is added twice, which is a fault of the host.
+pub fn add_p3_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p3::add_to_linker(linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(linker)?;
+    http_out_p3::add_to_linker(linker)
 }

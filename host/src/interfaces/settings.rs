@@ -24,6 +24,7 @@ macro_rules! config_store {
                 &mut self,
                 key: String,
             ) -> wasmtime::Result<Result<Option<String>, wasi::$package::store::Error>> {
+                self.this.note(format!("config.get {key:?}"));
                 Ok(Ok(self.setting(&key)))
             }
 

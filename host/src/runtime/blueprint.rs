@@ -5,14 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
+use wasmtime_wasi_http::handler::Proxy;
+use wasmtime_wasi_http::p3::bindings::ServicePre;
 
 use crate::interfaces::bindings::exports::hostel::service as service_exports;
 use crate::interfaces::bindings::exports::wasi::http as http_exports;
-use crate::interfaces::cpu::CpuTimed;
+use crate::interfaces::cpu::{CpuTimed, SLICE};
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::service::ServiceContext;
 use crate::interfaces::turns::Turn;
-use crate::runtime::engine::GuestEngine;
+use crate::runtime::engine::{GuestEngine, Running};
 use crate::runtime::failure::{CpuLimitReached, GuestFailure};
 use crate::runtime::instance::Instance;
 
@@ -26,6 +28,8 @@ pub struct Blueprint {
     pub(super) exports: Exports,
     context: Arc<ServiceContext>,
     linked: InstancePre<GuestState>,
+    concurrent: Option<ServicePre<GuestState>>,
+    handles_several: bool,
     made: AtomicU64,
 }
 
@@ -42,10 +46,12 @@ pub struct Exports {
 }
 
 impl Blueprint {
+    /// `handles_several` tells whether each thing that an instance does can be told to belong to one of several calls.
     pub(super) fn new(
         engine: GuestEngine,
         context: Arc<ServiceContext>,
         linked: InstancePre<GuestState>,
+        handles_several: bool,
     ) -> Self {
         let exports = Exports {
             http: http_exports::incoming_handler::GuestIndices::new(&linked).ok(),
@@ -53,7 +59,18 @@ impl Blueprint {
             migrations: service_exports::migrations::GuestIndices::new(&linked).ok(),
             health: service_exports::health::GuestIndices::new(&linked).ok(),
         };
-        Self { engine, exports, context, linked, made: AtomicU64::new(0) }
+        let concurrent = ServicePre::new(linked.clone()).ok();
+        Self { engine, exports, context, linked, concurrent, handles_several, made: AtomicU64::new(0) }
+    }
+
+    /// Whether it exports the HTTP handler of WASI 0.3.
+    pub fn is_concurrent(&self) -> bool {
+        self.concurrent.is_some()
+    }
+
+    /// How many requests an instance may handle at a time of so many that the configuration allows.
+    pub fn concurrency(&self, allowed: usize) -> usize {
+        if self.handles_several { allowed } else { 1 }
     }
 
     /// The version that is made from it.
@@ -72,6 +89,64 @@ impl Blueprint {
     ///
     /// When a limit of the host is reached, or the start function fails.
     pub async fn instantiate(&self) -> Result<Instance, GuestFailure> {
+        let mut store = self.store();
+        store.epoch_deadline_callback(|mut store| {
+            let state = store.data_mut();
+            if state.cpu.is_over() {
+                return Err(CpuLimitReached.into());
+            }
+            state.count_holdings()?;
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turn::new(state.cpu.clone()))))
+        });
+        let running = self.engine.run();
+        let meter = store.data().cpu.clone();
+        let made = CpuTimed::new(self.linked.instantiate_async(&mut store), meter);
+        let made = tokio::time::timeout(self.context.config.limits.time, made).await;
+        drop(running);
+        let instance = match made {
+            Ok(Ok(instance)) => instance,
+            Ok(Err(error)) => return Err(GuestFailure::of(&error, store.data_mut().memory.take_hit())),
+            Err(_) => return Err(GuestFailure::Timeout("time")),
+        };
+        self.count();
+        Instance::new(self.engine.clone(), &self.exports, store, instance)
+    }
+
+    /// Makes one instance that handles several requests at a time; so does [`Self::instantiate`].
+    ///
+    /// # Errors
+    ///
+    /// When a limit of the host is reached, or the start function fails.
+    pub async fn instantiate_concurrent(&self) -> wasmtime::Result<(Store<GuestState>, Proxy)> {
+        let concurrent = self.concurrent.as_ref();
+        let concurrent =
+            concurrent.ok_or_else(|| wasmtime::Error::msg("it exports no handler of WASI 0.3"))?;
+        let mut store = self.store();
+        let cpu = self.context.config.limits.cpu;
+        store.epoch_deadline_callback(move |mut store| {
+            let task = store.async_call_stack()?.last();
+            let state = store.data_mut();
+            if task.is_some_and(|task| state.this.use_slice(task) > cpu) {
+                return Err(CpuLimitReached.into());
+            }
+            state.count_holdings()?;
+            let share = state.cpu.share().clone();
+            share.use_up(SLICE.as_nanos() as u64);
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turn::of_a_slice(share))))
+        });
+        let made =
+            tokio::time::timeout(self.context.config.limits.time, concurrent.instantiate_async(&mut store));
+        let proxy = made.await.map_err(|_| wasmtime::Error::msg("its start took longer than `time`"))??;
+        self.count();
+        Ok((store, Proxy::P3(proxy)))
+    }
+
+    /// The clock runs while this lives; to be held while a call runs.
+    pub fn running(&self) -> Running {
+        self.engine.run()
+    }
+
+    fn store(&self) -> Store<GuestState> {
         let number = self.made.fetch_add(1, Ordering::Relaxed) + 1;
         let service = &self.context;
         let limits = &service.config.limits;
@@ -81,26 +156,12 @@ impl Blueprint {
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
         // The table of resources is what a guest fills first: each handle leads to at most one.
         store.set_max_component_handles(limits.resources.saturating_mul(2));
-        store.epoch_deadline_callback(|mut store| {
-            let state = store.data_mut();
-            if state.cpu.is_over() {
-                return Err(CpuLimitReached.into());
-            }
-            state.count_holdings()?;
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turn::new(state.cpu.clone()))))
-        });
         store.set_epoch_deadline(1);
-        let running = self.engine.run();
-        let meter = store.data().cpu.clone();
-        let made = CpuTimed::new(self.linked.instantiate_async(&mut store), meter);
-        let made = tokio::time::timeout(limits.time, made).await;
-        drop(running);
-        let instance = match made {
-            Ok(Ok(instance)) => instance,
-            Ok(Err(error)) => return Err(GuestFailure::of(error, store.data_mut().memory.take_hit())),
-            Err(_) => return Err(GuestFailure::Timeout("time")),
-        };
+        store
+    }
+
+    fn count(&self) {
+        let service = &self.context;
         service.host.metrics.instance_made(&service.config.name, service.version);
-        Instance::new(self.engine.clone(), &self.exports, store, instance)
     }
 }

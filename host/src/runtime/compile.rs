@@ -1,4 +1,4 @@
-//! Component bytes -> machine code, cached on disk by digest and engine.
+//! Machine code of components, cached on disk by digest and engine.
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
@@ -6,13 +6,14 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::runtime::digest::Digest;
+use crate::runtime::engine::Wasi;
 
 /// Machine code on disk, each file beside its checksum.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct CompileCache {
 
 /// A component ready to be linked, and how it came about.
 pub struct Compiled {
+    /// The generation of WASI that it is made for.
+    pub wasi: Wasi,
     /// The component.
     pub component: Component,
     /// How long compiling took; none when it came from the cache.
@@ -29,42 +32,33 @@ pub struct Compiled {
 }
 
 impl CompileCache {
-    /// The cache of this engine below `folder`: other engines and settings get folders of their own.
+    /// The cache of these engines below `folder`: others and other settings get folders of their own.
     ///
     /// # Errors
     ///
     /// When the folder cannot be made.
-    pub fn open(folder: &Path, engine: &Engine) -> io::Result<Self> {
+    pub fn open<'e>(folder: &Path, engines: impl Iterator<Item = &'e Engine>) -> io::Result<Self> {
         let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
+        engines.for_each(|engine| engine.precompile_compatibility_hash().hash(&mut hasher));
         let folder = folder.join(format!("{:016x}", hasher.finish()));
         fs::create_dir_all(&folder)?;
         Ok(Self { folder })
     }
 
-    /// The component of these bytes, from the cache or compiled now. Blocks for as long as that takes.
+    /// Keeps machine code, and makes a component of it.
     ///
     /// # Errors
     ///
-    /// When the bytes are no component; trouble with the cache costs time, not the component.
-    pub fn compile(&self, engine: &Engine, digest: &Digest, bytes: &[u8]) -> wasmtime::Result<Compiled> {
-        if let Some(component) = self.load(engine, digest) {
-            return Ok(Compiled { component, compile_time: None });
-        }
-        let started = Instant::now();
-        let code = engine.precompile_component(bytes)?;
-        if let Err(error) = self.store(digest, &code) {
+    /// When the code is none of this engine; trouble with the cache costs time, not the component.
+    pub fn keep(&self, engine: &Engine, digest: &Digest, code: &[u8]) -> wasmtime::Result<Component> {
+        if let Err(error) = self.store(digest, code) {
             tracing::warn!(%error, %digest, "the compiled component could not be cached; the next start compiles it again");
-            return Ok(Compiled {
-                component: from_memory(engine, &code)?,
-                compile_time: Some(started.elapsed()),
-            });
+            return from_memory(engine, code);
         }
-        let component = match self.load(engine, digest) {
-            Some(component) => component,
-            None => from_memory(engine, &code)?,
-        };
-        Ok(Compiled { component, compile_time: Some(started.elapsed()) })
+        match self.load(engine, digest) {
+            Some(component) => Ok(component),
+            None => from_memory(engine, code),
+        }
     }
 
     /// Removes the code of all components but these, and that of other engines.
@@ -82,7 +76,7 @@ impl CompileCache {
         unsafe_code,
         reason = "machine code can only be trusted: it lies in our own folder and its checksum holds"
     )]
-    fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
+    pub fn load(&self, engine: &Engine, digest: &Digest) -> Option<Component> {
         let path = self.path(digest);
         let code = fs::read(&path).ok()?;
         let checksum = fs::read_to_string(checksum_path(&path)).ok()?;
@@ -110,9 +104,9 @@ impl CompileCache {
     }
 }
 
-#[allow(unsafe_code, reason = "the code comes from this engine's own compiler, in this process")]
+#[allow(unsafe_code, reason = "the code comes from the host's own compiler, over a pipe")]
 fn from_memory(engine: &Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: `code` is what `precompile_component` of this engine answered just now.
+    // SAFETY: `code` is what the host's own compiler for this engine answered just now.
     unsafe { Component::deserialize(engine, code) }
 }
 

@@ -1,9 +1,14 @@
-//! One wasmtime engine: features, and the pooling allocator sized for many small guests.
+//! Two wasmtime engines, for WASI 0.2 and for WASI 0.3: features, and the pooling allocator sized for many small guests.
 
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use wasmtime::{Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmparser::{Parser, Payload};
+use wasmtime::{
+    Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
+    WasmBacktraceDetails,
+};
 
 use crate::interfaces::cpu::SLICE;
 
@@ -13,6 +18,12 @@ const IDLE_TICKS_MAX: u32 = 100;
 
 /// Instances of all services together; each reserves address space, not memory.
 const INSTANCES_MAX: u32 = 4_000;
+
+/// The same for WASI 0.3, each of which handles several requests.
+const CONCURRENT_INSTANCES_MAX: u32 = 1_000;
+
+/// Stacks for each instance of WASI 0.3, each call of which may have one.
+const STACKS_PER_INSTANCE: u32 = 4;
 
 /// Core instances, memories and tables for each instance: tool chains that adapt older modules make a few.
 const CORE_PER_INSTANCE: u32 = 4;
@@ -29,7 +40,81 @@ const TABLE_KEPT_BYTES: usize = 16 * 1024;
 /// The stack of a guest: deep recursion ends as a trap.
 const STACK_BYTES_MAX: usize = 512 * 1024;
 
-/// The engine, and the clock that interrupts guests.
+/// The generation of WASI for which a component is made. It decides the engine that runs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wasi {
+    /// 0.2: an instance handles one call at a time.
+    P2,
+    /// 0.3: an instance handles several at a time.
+    P3,
+}
+
+/// Where instances get their memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allocation {
+    /// From a pool, to run.
+    Pool,
+    /// From the system: an engine that only compiles needs no pool.
+    OnDemand,
+}
+
+/// A generation that there is not.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no WASI {0}")]
+pub struct UnknownWasi(String);
+
+impl Wasi {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::P2 => "p2",
+            Self::P3 => "p3",
+        }
+    }
+
+    /// The one of a component: that of the newest interface which it imports or exports. Bytes that are no component
+    /// are of the first; its engine says what is wrong with them.
+    pub fn of(component: &[u8]) -> Self {
+        let mut depth = 0u32;
+        for payload in Parser::new(0).parse_all(component) {
+            match payload {
+                Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
+                Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+                Ok(Payload::ComponentImportSection(imports)) if depth == 0 => {
+                    if imports.into_iter().flatten().any(|import| is_p3(import.name.name)) {
+                        return Self::P3;
+                    }
+                }
+                Ok(Payload::ComponentExportSection(exports)) if depth == 0 => {
+                    if exports.into_iter().flatten().any(|export| is_p3(export.name.name)) {
+                        return Self::P3;
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        Self::P2
+    }
+}
+
+impl FromStr for Wasi {
+    type Err = UnknownWasi;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWasi> {
+        [Self::P2, Self::P3]
+            .into_iter()
+            .find(|wasi| wasi.as_str() == text)
+            .ok_or_else(|| UnknownWasi(text.into()))
+    }
+}
+
+/// Whether an interface is one of WASI 0.3.
+fn is_p3(name: &str) -> bool {
+    name.starts_with("wasi:") && name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
+}
+
+/// An engine, and the clock that interrupts guests.
 #[derive(Clone)]
 pub struct GuestEngine {
     engine: Engine,
@@ -59,8 +144,8 @@ impl GuestEngine {
     /// # Errors
     ///
     /// When this machine lacks address space or a processor feature.
-    pub fn new() -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config())?;
+    pub fn new(wasi: Wasi) -> wasmtime::Result<Self> {
+        let engine = engine(wasi, Allocation::Pool)?;
         let need = Arc::new(Need::default());
         let (weak, seen) = (engine.weak(), need.clone());
         let thread =
@@ -103,25 +188,64 @@ fn run_clock(engine: &EngineWeak, need: &Need) {
     }
 }
 
-fn config() -> Config {
+/// An engine for this generation. Code that one has compiled runs on every other of its generation, however they get
+/// memory.
+///
+/// # Errors
+///
+/// When this machine lacks address space or a processor feature.
+pub fn engine(wasi: Wasi, allocation: Allocation) -> wasmtime::Result<Engine> {
+    let mut config = Config::new();
+    config
+        .memory_reservation(MEMORY_BYTES_MAX as u64)
+        .memory_init_cow(true)
+        .epoch_interruption(true)
+        .max_wasm_stack(STACK_BYTES_MAX)
+        // Traps name file and line where the component carries them.
+        .wasm_backtrace_details(WasmBacktraceDetails::Enable)
+        // Calls of WASI 0.2 cost a third without it (measured).
+        .concurrency_support(wasi == Wasi::P3);
+    match allocation {
+        Allocation::Pool => config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(wasi))),
+        Allocation::OnDemand => config.parallel_compilation(false),
+    };
+    Engine::new(&config)
+}
+
+fn pool(wasi: Wasi) -> PoolingAllocationConfig {
+    let (instances, stacks) = match wasi {
+        Wasi::P2 => (INSTANCES_MAX, INSTANCES_MAX),
+        Wasi::P3 => (CONCURRENT_INSTANCES_MAX, CONCURRENT_INSTANCES_MAX * STACKS_PER_INSTANCE),
+    };
     let mut pool = PoolingAllocationConfig::new();
-    pool.total_component_instances(INSTANCES_MAX)
-        .total_core_instances(INSTANCES_MAX * CORE_PER_INSTANCE)
-        .total_memories(INSTANCES_MAX)
-        .total_tables(INSTANCES_MAX * CORE_PER_INSTANCE)
-        .total_stacks(INSTANCES_MAX)
+    pool.total_component_instances(instances)
+        .total_core_instances(instances * CORE_PER_INSTANCE)
+        .total_memories(instances)
+        .total_tables(instances * CORE_PER_INSTANCE)
+        .total_stacks(stacks)
         .max_memory_size(MEMORY_BYTES_MAX)
         .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
         .table_keep_resident(TABLE_KEPT_BYTES)
         .max_tables_per_module(CORE_PER_INSTANCE)
         .pagemap_scan(Enabled::Auto);
-    let mut config = Config::new();
-    config
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-        .memory_init_cow(true)
-        .epoch_interruption(true)
-        .max_wasm_stack(STACK_BYTES_MAX)
-        // WASI 0.2 calls cost a third without it (measured); 0.3 gets an engine of its own.
-        .concurrency_support(false);
-    config
+    pool
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_interfaces_of_wasi_0_3_ask_for_its_engine() {
+        for (name, expected) in [
+            ("wasi:http/handler@0.3.0", true),
+            ("wasi:http/incoming-handler@0.2.12", false),
+            ("other:http/handler@0.3.0", false),
+            ("wasi:keyvalue/store@0.2.0-draft", false),
+            ("wasi:http/handler", false),
+        ] {
+            assert_eq!(is_p3(name), expected, "{name}");
+        }
+        assert_eq!(Wasi::of(b"no component"), Wasi::P2);
+    }
 }

@@ -42,7 +42,7 @@ pub enum GuestFailure {
 
 impl GuestFailure {
     /// The failure behind an error of the engine; `limit` is the memory limit that was hit meanwhile, if any.
-    pub fn of(error: wasmtime::Error, limit: Option<&'static str>) -> Self {
+    pub fn of(error: &wasmtime::Error, limit: Option<&'static str>) -> Self {
         if error.is::<CpuLimitReached>() {
             return Self::Timeout("cpu");
         }
@@ -50,19 +50,22 @@ impl GuestFailure {
         if let Some(limit) = limit {
             return Self::Limit(limit);
         }
-        if error.downcast_ref::<ResourceTableError>().is_some_and(|error| matches!(error, ResourceTableError::Full)) {
+        if error
+            .downcast_ref::<ResourceTableError>()
+            .is_some_and(|error| matches!(error, ResourceTableError::Full))
+        {
             return Self::Limit("resources");
         }
         if error.is::<wasmtime::PoolConcurrencyLimitError>() {
             return Self::NoRoom(error.to_string());
         }
         if error.downcast_ref::<Trap>() == Some(&Trap::StackOverflow) {
-            return Self::trap("call stack exhausted", &error);
+            return Self::trap("call stack exhausted", error);
         }
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
-            return Self::trap(&format!("the guest exited with code {}", exit.0), &error);
+            return Self::trap(&format!("the guest exited with code {}", exit.0), error);
         }
-        Self::trap(&error.root_cause().to_string(), &error)
+        Self::trap(&error.root_cause().to_string(), error)
     }
 
     /// The name under which it is counted.

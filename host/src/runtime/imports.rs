@@ -13,6 +13,9 @@ const SERVICE_VERSION: &str = "0.1.0";
 /// The newest patch of WASI 0.2 that this host has; every earlier one of 0.2 is a part of it.
 const WASI_VERSION: &str = "0.2.12";
 
+/// The same of WASI 0.3, whose patches have added nothing so far.
+const WASI_P3_VERSION: &str = "0.3.2";
+
 /// The interfaces that this host has: package, interface, versions.
 const OFFERED: &[(&str, &[&str], &[&str])] = &[
     ("hostel:service", &["types", "database", "messaging", "discovery"], &[SERVICE_VERSION]),
@@ -20,9 +23,11 @@ const OFFERED: &[(&str, &[&str], &[&str])] = &[
     ("wasi:config", &["store"], &["0.2.0-rc.1", "0.2.0-draft", "0.2.0-draft-2024-09-27"]),
     ("wasi:logging", &["logging"], &["0.1.0-draft"]),
     ("wasi:http", &["types", "outgoing-handler"], &[WASI_VERSION]),
+    ("wasi:http", &["types", "client"], &[WASI_P3_VERSION]),
     ("wasi:io", &["error", "poll", "streams"], &[WASI_VERSION]),
     ("wasi:clocks", &["monotonic-clock", "wall-clock"], &[WASI_VERSION]),
-    ("wasi:random", &["random", "insecure", "insecure-seed"], &[WASI_VERSION]),
+    ("wasi:clocks", &["types", "monotonic-clock", "system-clock"], &[WASI_P3_VERSION]),
+    ("wasi:random", &["random", "insecure", "insecure-seed"], &[WASI_VERSION, WASI_P3_VERSION]),
     (
         "wasi:cli",
         &[
@@ -37,9 +42,10 @@ const OFFERED: &[(&str, &[&str], &[&str])] = &[
             "terminal-stdout",
             "terminal-stderr",
         ],
-        &[WASI_VERSION],
+        &[WASI_VERSION, WASI_P3_VERSION],
     ),
-    ("wasi:filesystem", &["types", "preopens"], &[WASI_VERSION]),
+    ("wasi:cli", &["types"], &[WASI_P3_VERSION]),
+    ("wasi:filesystem", &["types", "preopens"], &[WASI_VERSION, WASI_P3_VERSION]),
     (
         "wasi:sockets",
         &[
@@ -53,10 +59,15 @@ const OFFERED: &[(&str, &[&str], &[&str])] = &[
         ],
         &[WASI_VERSION],
     ),
+    ("wasi:sockets", &["types", "ip-name-lookup"], &[WASI_P3_VERSION]),
 ];
+
+/// Interfaces that act for the call of the moment: which one that is, is known for certain only where there is one.
+const FOR_ONE_CALL: &[&str] = &["hostel:service", "wasi:keyvalue"];
 
 /// The exports by which a component can be called.
 const HTTP_HANDLER: &str = "wasi:http/incoming-handler";
+const HTTP_P3_HANDLER: &str = "wasi:http/handler";
 const MESSAGE_HANDLER: &str = "hostel:service/message-handler";
 
 /// Everything that is wrong with the imports and exports of a component, in words.
@@ -89,20 +100,30 @@ pub fn check(engine: &Engine, component: &Component, config: &ServiceConfig) -> 
     }
 }
 
+/// Whether all that a component does can be told to belong to one of several calls at a time.
+pub fn are_told_apart(engine: &Engine, component: &Component) -> bool {
+    let component_type = component.component_type();
+    component_type.imports(engine).all(|(name, _)| !FOR_ONE_CALL.contains(&split(name).0))
+}
+
 /// What is wrong with one import.
 fn check_import(import: &str, config: &ServiceConfig) -> Option<String> {
     let (package, interface, version) = split(import);
-    let Some((_, interfaces, versions)) = OFFERED.iter().find(|(offered, _, _)| *offered == package) else {
+    let of_package = || OFFERED.iter().filter(|(offered, _, _)| *offered == package);
+    if of_package().next().is_none() {
         return Some(format!("it imports {import}, which this host does not have"));
-    };
-    if !versions.iter().any(|offered| is_compatible(offered, version)) {
+    }
+    let fits = |versions: &[&str]| versions.iter().any(|offered| is_compatible(offered, version));
+    if !of_package().any(|(_, _, versions)| fits(versions)) {
+        let mut versions: Vec<&str> = of_package().flat_map(|(_, _, versions)| *versions).copied().collect();
+        versions.dedup();
         let versions = versions.join(", ");
         return Some(format!(
             "it imports {import}, but this host has {package}/{interface} in version {versions}: \
              build the component against that version"
         ));
     }
-    if !interfaces.contains(&interface) {
+    if !of_package().any(|(_, interfaces, versions)| fits(versions) && interfaces.contains(&interface)) {
         return Some(format!("it imports {import}, but {package} of this host has no interface {interface}"));
     }
     let grant = missing_grant(package, interface, config)?;
@@ -139,10 +160,11 @@ fn check_exports(exports: &[String], config: &ServiceConfig) -> Vec<String> {
         }
     }
     let handles_messages = has(MESSAGE_HANDLER, SERVICE_VERSION);
-    if !has(HTTP_HANDLER, WASI_VERSION) && !handles_messages && problems.is_empty() {
+    let handles_requests = has(HTTP_HANDLER, WASI_VERSION) || has(HTTP_P3_HANDLER, WASI_P3_VERSION);
+    if !handles_requests && !handles_messages && problems.is_empty() {
         problems.push(format!(
-            "it exports neither {HTTP_HANDLER}@{WASI_VERSION} nor {MESSAGE_HANDLER}@{SERVICE_VERSION}, so nothing \
-             could call it"
+            "it exports neither {HTTP_HANDLER}@{WASI_VERSION} nor {HTTP_P3_HANDLER}@{WASI_P3_VERSION} nor \
+             {MESSAGE_HANDLER}@{SERVICE_VERSION}, so nothing could call it"
         ));
     }
     if !config.grants.subscribes.is_empty() && !handles_messages {
@@ -215,6 +237,21 @@ mod tests {
     }
 
     #[test]
+    fn both_generations_of_wasi_are_there() {
+        for import in [
+            "wasi:http/types@0.2.3",
+            "wasi:http/types@0.3.0",
+            "wasi:http/client@0.3.0",
+            "wasi:clocks/system-clock@0.3.0",
+            "wasi:random/random@0.3.0",
+        ] {
+            assert_eq!(check_import(import, &config("")), None, "{import}");
+        }
+        let problem = check_import("wasi:http/outgoing-handler@0.3.0", &config("")).unwrap();
+        assert!(problem.contains("no interface outgoing-handler"), "{problem}");
+    }
+
+    #[test]
     fn another_version_is_refused_with_the_one_that_is_there() {
         let problem = check_import("hostel:service/database@0.9.0", &config("")).unwrap();
         assert!(problem.contains("0.1.0"), "{problem}");
@@ -225,6 +262,8 @@ mod tests {
     #[test]
     fn a_component_that_nothing_could_call_is_refused() {
         assert_eq!(check_exports(&[], &config("")).len(), 1);
-        assert!(check_exports(&["wasi:http/incoming-handler@0.2.3".into()], &config("")).is_empty());
+        for export in ["wasi:http/incoming-handler@0.2.3", "wasi:http/handler@0.3.0"] {
+            assert!(check_exports(&[export.into()], &config("")).is_empty(), "{export}");
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::interfaces::bindings::exports::hostel::service as service_exports;
 use crate::interfaces::bindings::exports::hostel::service::message_handler as handler;
 use crate::interfaces::bindings::exports::hostel::service::migrations::Dialect;
 use crate::interfaces::bindings::exports::wasi::http as http_exports;
-use crate::interfaces::call::Call;
+use crate::interfaces::call::{Call, Spent};
 use crate::interfaces::cpu::CpuTimed;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::http_out::{from_guest, to_guest};
@@ -49,7 +49,9 @@ impl Instance {
             ($export:ident) => {
                 match &exports.$export {
                     Some(indices) => Some(
-                        indices.load(&mut store, &instance).map_err(|error| GuestFailure::of(error, None))?,
+                        indices
+                            .load(&mut store, &instance)
+                            .map_err(|error| GuestFailure::of(&error, None))?,
                     ),
                     None => None,
                 }
@@ -106,7 +108,7 @@ impl Instance {
             let head = view.new_response_outparam_from_callback(respond)?;
             Ok((request, head))
         });
-        let (request, out) = resources.map_err(|error| GuestFailure::of(error, None))?;
+        let (request, out) = resources.map_err(|error| GuestFailure::of(&error, None))?;
         let result =
             self.run(&call, &activity, async |store| http.call_handle(store, request, out).await).await;
         self.http = Some(http);
@@ -194,9 +196,12 @@ impl Instance {
         // A sound guest leaves nothing behind.
         self.is_burden = !state.table.is_empty() && state.count_holdings().is_err();
         let hit = state.memory.take_hit();
+        if !matches!(result, Ok(Ok(_))) {
+            call.note_spent(Spent { cpu: state.cpu.used(), memory: state.memory.used() });
+        }
         match result {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(GuestFailure::of(error, hit)),
+            Ok(Err(error)) => Err(GuestFailure::of(&error, hit)),
             Err(failure) => Err(failure),
         }
     }

@@ -1,17 +1,20 @@
 //! `Runtime`: compile a component, make instances of it, call them.
 //!
-//! Knows nothing of services, versions or traffic. Files in reading order: `engine` is the one wasmtime engine;
-//! `digest` names components; `compile` makes and caches machine code; `imports` checks what a component wants
+//! Knows nothing of services, versions or traffic. Files in reading order: `engine` makes the wasmtime engines;
+//! `digest` names components; `compiler` makes machine code in a process of its own, `compile` caches it; `imports` checks what a component wants
 //! against what it is granted; `blueprint` is a linked component; `instance` is one sandbox and its calls;
-//! `driven` is a call to which somebody listens; `response` guards a response body until the call has ended well; `failure` says why it did not.
+//! `driven` is a call to which somebody listens; `response` guards a response body until the call has ended well;
+//! `crowd` are instances that handle several calls at a time; `failure` says why it did not.
 
 pub mod engine;
 pub mod digest;
+pub mod compiler;
 pub mod compile;
 pub mod imports;
 pub mod blueprint;
 pub mod instance;
 pub mod driven;
+pub mod crowd;
 pub mod response;
 pub mod failure;
 
@@ -20,21 +23,33 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use wasmtime::component::{Component, Linker};
+use tokio::time::Instant;
+use wasmtime::component::{Component, InstancePre, Linker};
 
+use crate::config::ServiceConfig;
+use crate::interfaces;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::service::ServiceContext;
 use crate::runtime::blueprint::Blueprint;
 use crate::runtime::compile::{CompileCache, Compiled};
+use crate::runtime::compiler::{CompileError, Compiler};
 use crate::runtime::digest::Digest;
-use crate::runtime::engine::GuestEngine;
+use crate::runtime::engine::{GuestEngine, Wasi};
 
-/// The engine, its linker and its cache of machine code; cheap to clone.
+/// The engines, their linkers, the compiler and its cache of machine code; cheap to clone.
 #[derive(Clone)]
 pub struct Runtime {
+    p2: Side,
+    p3: Side,
+    cache: CompileCache,
+    compiler: Compiler,
+}
+
+/// What runs the components of one generation of WASI.
+#[derive(Clone)]
+struct Side {
     engine: GuestEngine,
     linker: Arc<Linker<GuestState>>,
-    cache: CompileCache,
 }
 
 /// Why a component cannot be used.
@@ -43,44 +58,60 @@ pub enum ComponentError {
     /// The bytes are no component.
     #[error("it is no WebAssembly component: {0}")]
     Malformed(String),
+    /// It cannot be compiled within its limits.
+    #[error("it cannot be compiled: {0}")]
+    Uncompiled(CompileError),
     /// Its imports or exports do not fit.
     #[error("{0}")]
     Mismatch(#[from] imports::Mismatch),
     /// An interface has another shape than this host's.
     #[error("it does not fit the interfaces of this host: {0}")]
     Shape(String),
-    /// Compiling was interrupted.
-    #[error("compiling was interrupted: {0}")]
-    Interrupted(String),
+}
+
+impl From<CompileError> for ComponentError {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Malformed(words) => Self::Malformed(words),
+            other => Self::Uncompiled(other),
+        }
+    }
 }
 
 impl Runtime {
-    /// Makes the engine, and opens the cache of machine code below `folder`.
+    /// Makes the engines, and opens the cache of machine code below `folder`.
     ///
     /// # Errors
     ///
-    /// When this machine cannot run the engine, or the folder cannot be made.
+    /// When this machine cannot run the engines, or the folder cannot be made.
     pub fn new(folder: &Path) -> io::Result<Self> {
-        let engine = GuestEngine::new().map_err(io::Error::other)?;
-        let mut linker = Linker::new(engine.engine());
-        crate::interfaces::add_to_linker(&mut linker).map_err(io::Error::other)?;
-        let cache = CompileCache::open(folder, engine.engine())?;
-        Ok(Self { engine, linker: Arc::new(linker), cache })
+        let (p2, p3) = (Side::new(Wasi::P2)?, Side::new(Wasi::P3)?);
+        let cache = CompileCache::open(folder, [&p2, &p3].into_iter().map(|side| side.engine.engine()))?;
+        Ok(Self { p2, p3, cache, compiler: Compiler::new() })
     }
 
-    /// Compiles a component, or takes it from the cache; never on the threads that serve requests.
+    /// Compiles a component, or takes it from the cache; never in this process.
     ///
     /// # Errors
     ///
-    /// When the bytes are no component.
+    /// When the bytes are no component, or compiling reaches a limit.
     pub async fn compile(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Compiled, ComponentError> {
-        let (cache, engine) = (self.cache.clone(), self.engine.engine().clone());
-        let compile = move || cache.compile(&engine, &digest, &bytes);
-        match tokio::task::spawn_blocking(compile).await {
-            Ok(Ok(compiled)) => Ok(compiled),
-            Ok(Err(error)) => Err(ComponentError::Malformed(format!("{error:#}"))),
-            Err(error) => Err(ComponentError::Interrupted(error.to_string())),
+        let wasi = Wasi::of(&bytes);
+        let engine = self.side(wasi).engine.engine();
+        if let Some(component) = self.load(wasi, digest).await {
+            return Ok(Compiled { wasi, component, compile_time: None });
         }
+        let started = Instant::now();
+        let code = self.compiler.compile(wasi, &bytes).await?;
+        let compile_time = Some(started.elapsed());
+        let component = self.cache.keep(engine, &digest, &code);
+        let component = component.map_err(|error| ComponentError::Malformed(format!("{error:#}")))?;
+        Ok(Compiled { wasi, component, compile_time })
+    }
+
+    async fn load(&self, wasi: Wasi, digest: Digest) -> Option<Component> {
+        let (cache, engine) = (self.cache.clone(), self.side(wasi).engine.engine().clone());
+        tokio::task::spawn_blocking(move || cache.load(&engine, &digest)).await.ok()?
     }
 
     /// Removes machine code of all components but these.
@@ -97,15 +128,13 @@ impl Runtime {
     /// When something does not fit, in words.
     pub fn link(
         &self,
-        component: &Component,
+        compiled: &Compiled,
         context: Arc<ServiceContext>,
     ) -> Result<Blueprint, ComponentError> {
-        imports::check(self.engine.engine(), component, &context.config)?;
-        let linked = self
-            .linker
-            .instantiate_pre(component)
-            .map_err(|error| ComponentError::Shape(format!("{error:#}")))?;
-        Ok(Blueprint::new(self.engine.clone(), context, linked))
+        let linked = self.fit(compiled, &context.config)?;
+        let handles_several =
+            imports::are_told_apart(self.side(compiled.wasi).engine.engine(), &compiled.component);
+        Ok(Blueprint::new(self.side(compiled.wasi).engine.clone(), context, linked, handles_several))
     }
 
     /// Checks a component against a service's grants without running it.
@@ -113,13 +142,37 @@ impl Runtime {
     /// # Errors
     ///
     /// When something does not fit, in words.
-    pub fn check(
+    pub fn check(&self, compiled: &Compiled, config: &ServiceConfig) -> Result<(), ComponentError> {
+        self.fit(compiled, config).map(drop)
+    }
+
+    fn fit(
         &self,
-        component: &Component,
-        config: &crate::config::ServiceConfig,
-    ) -> Result<(), ComponentError> {
-        imports::check(self.engine.engine(), component, config)?;
+        compiled: &Compiled,
+        config: &ServiceConfig,
+    ) -> Result<InstancePre<GuestState>, ComponentError> {
+        let Side { engine, linker } = self.side(compiled.wasi);
+        imports::check(engine.engine(), &compiled.component, config)?;
         let shape = |error: wasmtime::Error| ComponentError::Shape(format!("{error:#}"));
-        self.linker.instantiate_pre(component).map(drop).map_err(shape)
+        linker.instantiate_pre(&compiled.component).map_err(shape)
+    }
+
+    fn side(&self, wasi: Wasi) -> &Side {
+        match wasi {
+            Wasi::P2 => &self.p2,
+            Wasi::P3 => &self.p3,
+        }
+    }
+}
+
+impl Side {
+    fn new(wasi: Wasi) -> io::Result<Self> {
+        let engine = GuestEngine::new(wasi).map_err(io::Error::other)?;
+        let mut linker = Linker::new(engine.engine());
+        interfaces::add_to_linker(&mut linker).map_err(io::Error::other)?;
+        if wasi == Wasi::P3 {
+            interfaces::add_p3_to_linker(&mut linker).map_err(io::Error::other)?;
+        }
+        Ok(Self { engine, linker: Arc::new(linker) })
     }
 }

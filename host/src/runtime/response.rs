@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
 
 use crate::body::{Body, BodyError};
@@ -98,7 +99,8 @@ impl GuardedBody {
         }
         let call = self.call.poll_end(context);
         match (self.poll_inner(context), call) {
-            (Poll::Pending, Poll::Ready(_)) => {
+            // A task that has used up its turn finds nothing, whatever is there.
+            (Poll::Pending, Poll::Ready(_)) if has_budget_remaining() => {
                 let reason = "the call ended before its body did".to_owned();
                 self.ended = true;
                 Poll::Ready(Some(Err(BodyError::Guest(reason))))

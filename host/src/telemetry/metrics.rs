@@ -1,11 +1,10 @@
 //! Every metric of the host, in Prometheus text.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::encoding::text;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,6 +12,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::names::{ServiceName, VersionNumber};
+use crate::telemetry::labels::*;
 
 /// Upper bounds in seconds of the latency histograms: from a warm instance to a request at its time limit.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -42,91 +42,6 @@ pub struct Metrics {
 }
 
 type Buckets = fn() -> Histogram;
-
-/// A service and its version; both empty for what the gateway answers by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct VersionLabels {
-    service: Text,
-    version: Version,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ServiceLabels {
-    service: Text,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    service: Text,
-    version: Version,
-    route: Text,
-    method: &'static str,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CallLabels {
-    caller: Text,
-    service: Text,
-    status: u16,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct FailureLabels {
-    service: Text,
-    version: Version,
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OperationLabels {
-    service: Text,
-    version: Version,
-    operation: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OutcomeLabels {
-    service: Text,
-    version: Version,
-    outcome: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct BacklogLabels {
-    domain: Text,
-    service: Text,
-    state: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DenialLabels {
-    service: Text,
-    right: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LimitLabels {
-    service: Text,
-    limit: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct DeployLabels {
-    service: Text,
-    outcome: &'static str,
-}
-
-/// The text of a label; a request only counts references to it.
-#[derive(Debug, Clone)]
-enum Text {
-    Fixed(&'static str),
-    Shared(Arc<str>),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Version(Option<VersionNumber>);
 
 /// The backlog of one subscription, for its gauges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -351,50 +266,6 @@ impl Default for Metrics {
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Metrics").finish_non_exhaustive()
-    }
-}
-
-impl Text {
-    fn as_str(&self) -> &str {
-        match self {
-            Self::Fixed(text) => text,
-            Self::Shared(text) => text,
-        }
-    }
-}
-
-impl From<&ServiceName> for Text {
-    fn from(name: &ServiceName) -> Self {
-        Self::Shared(name.as_arc().clone())
-    }
-}
-
-impl PartialEq for Text {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Text {}
-
-impl Hash for Text {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-impl EncodeLabelValue for Text {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        self.as_str().encode(encoder)
-    }
-}
-
-impl EncodeLabelValue for Version {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        match self.0 {
-            Some(version) => version.to_string().as_str().encode(encoder),
-            None => "".encode(encoder),
-        }
     }
 }
 

@@ -237,7 +237,7 @@ fn a_full_service_is_read_as_it_is_written() {
             build: Some("cargo build --release --target wasm32-wasip2 -p order".into()),
         }
     );
-    assert_eq!(order.instances, Instances { min: 1, max: 8, reuse: Some(1) });
+    assert_eq!(order.instances, Instances { min: 1, max: 8, reuse: Some(1), concurrency: 16 });
     assert_eq!(
         order.limits,
         Limits {
@@ -323,7 +323,7 @@ fn what_is_absent_has_the_defaults_of_the_design() {
     assert_eq!(config.messaging.attempts_max, 10);
     let service = &config.services["a"];
     assert_eq!(service.source, Source::Component { file: None, build: None });
-    assert_eq!(service.instances, Instances { min: 0, max: 32, reuse: None });
+    assert_eq!(service.instances, Instances { min: 0, max: 32, reuse: None, concurrency: 16 });
     assert_eq!((service.limits.memory, service.limits.service_memory), (64 << 20, 512 << 20));
     assert_eq!(service.grants, Grants::default());
 }

@@ -122,6 +122,7 @@ pub async fn send(
         request,
         request_id: context.request_id.clone(),
         trace: context.trace,
+        route: Some(route.pattern.clone()),
         deadline,
         depth: 0,
         client: Some(context.client),

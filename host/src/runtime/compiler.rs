@@ -1,0 +1,191 @@
+//! Compiles in a process of its own, within limits of memory and time: what is uploaded may be made to exhaust a
+//! compiler, which Cranelift does not promise to withstand.
+
+use std::io::{self, Read, Write};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::runtime::engine::{Allocation, Wasi, engine};
+
+/// The command by which the host calls itself as a compiler.
+pub const WORKER_COMMAND: &str = "compile-worker";
+
+/// This program, also after its file was replaced.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+/// Memory of the compiler. It is looked at often, not enforced by the system, and grows by less than the rest of a
+/// GiB in between.
+const MEMORY_BYTES_MAX: u64 = 896 << 20;
+
+/// How often the compiler is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Compiling time of any component: small ones take a tenth of a second, those that are made to take long are refused
+/// within 10 s.
+const TIME_BASE: Duration = Duration::from_secs(8);
+
+/// Compiling time for each MiB of a component: ten times what JavaScript and Python take on one quiet core.
+const TIME_PER_MIB: Duration = Duration::from_secs(15);
+
+/// Machine code of one component at most: Python's is 35 MB.
+const CODE_BYTES_MAX: u64 = 512 << 20;
+
+/// What a compiler says at most about why it cannot.
+const WORDS_BYTES_MAX: u64 = 16 << 10;
+
+/// How nice the compiler is to the requests that are served meanwhile.
+const NICENESS: i32 = 10;
+
+/// Processor seconds after which the system ends a compiler whose host is gone.
+const ORPHAN_SECONDS: u64 = 3_600;
+
+/// How a command that has failed ends, and how its words begin.
+const FAILED: i32 = 1;
+const ERROR: &str = "error:";
+
+/// Compiles one component at a time.
+#[derive(Debug, Clone)]
+pub struct Compiler {
+    turn: Arc<Semaphore>,
+}
+
+/// Why a component was not compiled.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// It is no component.
+    #[error("{0}")]
+    Malformed(String),
+    /// It takes too long.
+    #[error("compiling took longer than `compile-time` allows for its size ({} s)", .0.as_secs())]
+    Time(Duration),
+    /// It takes too much memory.
+    #[error("compiling took more than `compile-memory` allows ({} MiB)", MEMORY_BYTES_MAX >> 20)]
+    Memory,
+    /// The compiler died of it.
+    #[error("the compiler failed ({0}): {1}")]
+    Died(ExitStatus, String),
+    /// The compiler cannot be run.
+    #[error("the compiler cannot be run: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Compiler {
+    /// A compiler that has nothing to do.
+    pub fn new() -> Self {
+        Self { turn: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// The machine code of a component for the engine of its kind.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are no component, or a limit is reached.
+    pub async fn compile(&self, wasi: Wasi, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+        // Closed never: the permit only orders those who come.
+        let _turn = self.turn.acquire().await;
+        let mut child = Command::new(THIS_PROGRAM)
+            .args([WORKER_COMMAND, wasi.as_str()])
+            .env("RUST_BACKTRACE", "0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (input, output, words) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let feed = async {
+            if let Some(mut input) = input {
+                // A compiler that has refused reads no more.
+                let _ = input.write_all(bytes).await;
+            }
+        };
+        let time = TIME_BASE + TIME_PER_MIB.mul_f64(bytes.len() as f64 / f64::from(1 << 20));
+        let work = async {
+            tokio::join!(
+                feed,
+                read(output, CODE_BYTES_MAX),
+                read(words, WORDS_BYTES_MAX),
+                watch(&mut child, time)
+            )
+        };
+        let ((), code, words, status) = work.await;
+        let (code, status) = (code?, status?);
+        if status.success() {
+            return Ok(code);
+        }
+        let words = String::from_utf8_lossy(&words?).trim().to_owned();
+        match words.strip_prefix(ERROR).filter(|_| status.code() == Some(FAILED)) {
+            Some(reason) => Err(CompileError::Malformed(reason.trim().to_owned())),
+            None => Err(CompileError::Died(status, words)),
+        }
+    }
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Waits for the compiler to end, and ends it at a limit.
+async fn watch(child: &mut Child, time: Duration) -> Result<ExitStatus, CompileError> {
+    let deadline = Instant::now() + time;
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let failure = loop {
+        tokio::select! {
+            status = child.wait() => return Ok(status?),
+            now = look.tick() => {
+                if now >= deadline {
+                    break CompileError::Time(time);
+                }
+                if child.id().is_some_and(|process| resident_bytes(process) > MEMORY_BYTES_MAX) {
+                    break CompileError::Memory;
+                }
+            }
+        }
+    };
+    child.kill().await?;
+    Err(failure)
+}
+
+/// The memory that a process uses now; 0 when it has ended.
+fn resident_bytes(process: u32) -> u64 {
+    let pages = std::fs::read_to_string(format!("/proc/{process}/statm")).ok();
+    let pages = pages.and_then(|text| text.split(' ').nth(1)?.parse::<u64>().ok());
+    pages.unwrap_or_default() * rustix::param::page_size() as u64
+}
+
+async fn read(stream: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(stream) = stream {
+        stream.take(bytes_max).read_to_end(&mut bytes).await?;
+    }
+    Ok(bytes)
+}
+
+/// The compiler itself: a component comes in, machine code goes out.
+///
+/// # Errors
+///
+/// Why the bytes are no component.
+pub fn work(wasi: &str) -> anyhow::Result<()> {
+    // A compiler that is not nice, or not bounded once its host is gone, still compiles.
+    let _ = nice(NICENESS);
+    let end = Rlimit { current: Some(ORPHAN_SECONDS), maximum: Some(ORPHAN_SECONDS) };
+    let _ = setrlimit(Resource::Cpu, end);
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    let code = engine(wasi.parse()?, Allocation::OnDemand)
+        .and_then(|engine| engine.precompile_component(&bytes))
+        .map_err(|error| anyhow!("{error:#}"))?;
+    io::stdout().lock().write_all(&code)?;
+    Ok(())
+}

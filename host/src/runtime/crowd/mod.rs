@@ -1,0 +1,183 @@
+//! Instances that handle several requests at a time, as WASI 0.3 lets them.
+//!
+//! `ProxyHandler` of wasmtime gives each instance a task of its own, and a request to one that has room. Around it
+//! stand our bounds: how many instances there are, how many requests each takes, how long it lives. A trap ends an
+//! instance with all its requests; those beside the guilty one that may be sent twice are sent once more, each to an
+//! instance of its own. Files: `member` is one instance as its requests see it, `worker` the same from within its task.
+
+mod member;
+mod worker;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use http_body::Body as _;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError};
+
+use crate::body::{Request, Response};
+use crate::config::Instances;
+use crate::interfaces::call::Call;
+use crate::interfaces::http_out::{from_guest, to_guest};
+use crate::runtime::blueprint::Blueprint;
+use crate::runtime::crowd::member::{Member, Taken, Ticket, guarded};
+use crate::runtime::crowd::worker::Maker;
+use crate::runtime::failure::GuestFailure;
+
+/// How long the end of an instance may take to be told to its requests.
+const END_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// All instances of one version that handle several requests at a time.
+pub struct Crowd {
+    shared: ProxyHandler<Maker>,
+    /// Each request has an instance of its own here.
+    solo: ProxyHandler<Maker>,
+    bounds: Arc<Bounds>,
+}
+
+/// What all instances have in common.
+struct Bounds {
+    blueprint: Weak<Blueprint>,
+    settings: Instances,
+    /// Requests that an instance handles at a time.
+    concurrency: usize,
+    room: Arc<Semaphore>,
+    members: Mutex<HashMap<Arc<str>, Arc<Member>>>,
+    retired: AtomicBool,
+    stop: CancellationToken,
+}
+
+/// One instance as operators see it.
+pub struct MemberView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it has a request.
+    pub is_busy: bool,
+    /// How many it has had.
+    pub calls: usize,
+    /// Since when it is there.
+    pub made: Instant,
+}
+
+impl Crowd {
+    /// A crowd of nobody yet, of a component that exports the handler of WASI 0.3.
+    pub fn new(blueprint: &Arc<Blueprint>, settings: Instances, stop: CancellationToken) -> Self {
+        let bounds = Arc::new(Bounds {
+            blueprint: Arc::downgrade(blueprint),
+            room: Arc::new(Semaphore::new(settings.max)),
+            concurrency: blueprint.concurrency(settings.concurrency),
+            settings,
+            members: Mutex::default(),
+            retired: AtomicBool::new(false),
+            stop,
+        });
+        let handler = |is_solo| ProxyHandler::new(Maker { bounds: bounds.clone(), is_solo });
+        Self { shared: handler(false), solo: handler(true), bounds: bounds.clone() }
+    }
+
+    /// Answers a request; also the name of the instance that did.
+    ///
+    /// # Errors
+    ///
+    /// The failure that ended it before its response began.
+    pub async fn handle(
+        &self,
+        request: Request,
+        call: Arc<Call>,
+    ) -> (Option<Arc<str>>, Result<Response, GuestFailure>) {
+        let copy = copy_of(&request);
+        let (member, result) = send(&self.shared, request, call.clone()).await;
+        let Err(GuestFailure::Trap { .. }) = &result else { return (member, result) };
+        let Some(copy) = copy else { return (member, result) };
+        send(&self.solo, copy, call).await
+    }
+
+    /// How many instances there are, and how many of them have a request.
+    pub fn size(&self) -> (usize, usize) {
+        let members = self.bounds.members();
+        (members.len(), members.values().filter(|member| member.this.calls() > 0).count())
+    }
+
+    /// Every instance.
+    pub fn members(&self) -> Vec<MemberView> {
+        let members = self.bounds.members();
+        let view = |member: &Arc<Member>| MemberView {
+            name: member.name.clone(),
+            is_busy: member.this.calls() > 0,
+            calls: member.calls.load(Ordering::Relaxed),
+            made: member.made,
+        };
+        members.values().map(view).collect()
+    }
+
+    /// Takes no request any more where there is none, and lets the others end.
+    pub fn retire(&self) {
+        self.bounds.retired.store(true, Ordering::Release);
+    }
+}
+
+/// Sends a request to one of the instances of this handler.
+async fn send(
+    handler: &ProxyHandler<Maker>,
+    request: Request,
+    call: Arc<Call>,
+) -> (Option<Arc<str>>, Result<Response, GuestFailure>) {
+    let taker = Arc::new(Mutex::new(None));
+    let ticket = Ticket { call: call.clone(), taker: taker.clone() };
+    let answer = tokio::time::timeout_at(call.deadline, handler.handle(ticket, request.map(to_guest))).await;
+    let taken = taker.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let name = taken.as_ref().map(|taken: &Taken| taken.member.name.clone());
+    let result = match answer {
+        Ok(Ok(response)) => Ok(response.map(|body| guarded(from_guest(body), taken))),
+        Ok(Err(error)) => Err(failure(error, taken.as_ref()).await),
+        Err(_) => Err(GuestFailure::Timeout("time")),
+    };
+    (name, result)
+}
+
+/// The request once more, if it may be sent twice: a safe one without content.
+fn copy_of(request: &Request) -> Option<Request> {
+    if !request.method().is_safe() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut copy = Request::new(crate::body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
+}
+
+/// Why there is no response.
+async fn failure(error: wasmtime::Error, taken: Option<&Taken>) -> GuestFailure {
+    if error.is::<ExpirationError>() {
+        return GuestFailure::Timeout("time");
+    }
+    if let Some(refused) = error.downcast_ref::<InstantiationError<Ticket>>() {
+        return GuestFailure::of(&refused.error, None);
+    }
+    if !error.is::<TrapOrPanicError>() {
+        return GuestFailure::ErrorResponse(format!("{error:#}"));
+    }
+    let lost = || GuestFailure::Trap { message: "its instance ended".into(), frames: Vec::new() };
+    let Some(Taken { member, .. }) = taken else { return lost() };
+    // What ended the instance is known a moment after its requests are dropped.
+    let known = async {
+        loop {
+            if let Some(failure) = member.fate() {
+                return failure;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(END_TIME_MAX, known).await.unwrap_or_else(|_| lost())
+}
+
+impl Bounds {
+    fn members(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Member>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

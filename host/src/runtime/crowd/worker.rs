@@ -1,0 +1,167 @@
+//! An instance from within its task: how it is made, which requests it takes, when it has to end.
+
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, Sleep, sleep_until};
+use wasmtime::component::GuestTaskId;
+use wasmtime::{Store, StoreContextMut};
+use wasmtime_wasi_http::WasiHttpView;
+use wasmtime_wasi_http::handler::{
+    HandlerState, Instance, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+};
+
+use crate::interfaces::guest::GuestState;
+use crate::runtime::crowd::Bounds;
+use crate::runtime::crowd::member::{Member, Taken, Ticket};
+use crate::runtime::engine::GuestEngine;
+use crate::runtime::failure::GuestFailure;
+
+/// How long an instance without a request is kept.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How much longer than its last request may take an instance lives that does not listen: it is looked at from outside
+/// when what is within does not come to it.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Makes instances.
+pub struct Maker {
+    /// What all have in common.
+    pub bounds: Arc<Bounds>,
+    /// Whether each is for one request.
+    pub is_solo: bool,
+}
+
+/// An instance from within its task.
+pub struct Worker {
+    bounds: Arc<Bounds>,
+    member: Arc<Member>,
+    is_solo: bool,
+    clock: GuestEngine,
+    _place: OwnedSemaphorePermit,
+}
+
+/// When an instance has to end.
+pub struct Lifetime {
+    bounds: Arc<Bounds>,
+    member: Arc<Member>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl HandlerState for Maker {
+    type StoreData = GuestState;
+    type WorkerExpiration = Lifetime;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<GuestState, Lifetime, Worker>> {
+        let bounds = &self.bounds;
+        let place = bounds.room.clone().acquire_owned().await?;
+        let blueprint = bounds.blueprint.upgrade();
+        let blueprint = blueprint.ok_or_else(|| wasmtime::Error::msg("the version is gone"))?;
+        let (store, proxy) = blueprint.instantiate_concurrent().await?;
+        let member = Arc::new(Member::new(store.data().this.clone()));
+        bounds.members().insert(member.name.clone(), member.clone());
+        let timer = Box::pin(sleep_until(Instant::now()));
+        let expiration = Lifetime { bounds: bounds.clone(), member: member.clone(), timer };
+        let clock = blueprint.engine.clone();
+        let state = Worker { bounds: bounds.clone(), member, is_solo: self.is_solo, clock, _place: place };
+        Ok(Instance { store, proxy, view: GuestState::http, expiration, state })
+    }
+}
+
+impl WorkerState for Worker {
+    type StoreData = GuestState;
+    type RequestData = Ticket;
+
+    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        let settings = &self.bounds.settings;
+        let is_worn = settings.reuse.is_some_and(|most| total >= most as usize)
+            || (self.is_solo && total > 0)
+            || self.member.is_spent.load(Ordering::Relaxed);
+        match is_worn {
+            true => ShouldAccept::Never,
+            false if concurrent >= self.bounds.concurrency => ShouldAccept::No,
+            false => ShouldAccept::Yes,
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        mut store: StoreContextMut<'_, GuestState>,
+        ticket: Ticket,
+        task: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
+        let Ticket { call, taker } = ticket;
+        self.member.calls.fetch_add(1, Ordering::Relaxed);
+        let taken = Taken::new(self.member.clone(), task, self.clock.run());
+        *taker.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
+        let state = store.data_mut();
+        let deadline = call.deadline.min(Instant::now() + state.service().config.limits.time);
+        state.this.begin_task(task, call);
+        let is_spent = state.count_holdings().is_err() || state.memory.is_high();
+        self.member.is_spent.store(is_spent, Ordering::Relaxed);
+        Box::pin(Expiry { timer: Mutex::new(Box::pin(sleep_until(deadline))) })
+    }
+
+    fn drop(&self, mut store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
+        let hit = store.data_mut().memory.take_hit();
+        if let Err(error) = result {
+            self.member.settle(GuestFailure::of(&error, hit));
+        }
+        self.member.this.end();
+        self.bounds.members().remove(&self.member.name);
+    }
+}
+
+/// A timer that may be shared, as the handler asks; nobody does.
+struct Expiry {
+    timer: Mutex<Pin<Box<Sleep>>>,
+}
+
+impl Future for Expiry {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.timer.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll(context)
+    }
+}
+
+impl WorkerExpiration for Lifetime {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        status: WorkerStatus,
+        start: std::time::Instant,
+    ) -> Poll<()> {
+        if self.bounds.stop.is_cancelled() {
+            return Poll::Ready(());
+        }
+        let limits = &self.member.this.service.config.limits;
+        let start = Instant::from_std(start);
+        let (until, limit) = match status {
+            WorkerStatus::Idle if self.bounds.retired.load(Ordering::Acquire) => return Poll::Ready(()),
+            WorkerStatus::Idle => (start + IDLE_TIME_MAX, None),
+            WorkerStatus::Requests => (start + limits.time + GRACE, Some("time")),
+            WorkerStatus::PostReturn => (start.max(self.member.moved()) + limits.idle, Some("idle")),
+        };
+        let now = Instant::now();
+        if now >= until {
+            limit.inspect(|limit| self.member.settle(GuestFailure::Timeout(limit)));
+            return Poll::Ready(());
+        }
+        // A retired instance is asked again soon, so that it goes when it has nothing to do.
+        let look = until.min(now + GRACE);
+        self.timer.as_mut().reset(look);
+        match self.timer.as_mut().poll(context) {
+            Poll::Ready(()) => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
