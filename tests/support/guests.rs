@@ -31,6 +31,8 @@ fn build_all() {
         "warehouse",
         "identity",
         "probe",
+        "misbehaving",
+        "concurrent",
         "hello",
         "notes",
         "greeter",

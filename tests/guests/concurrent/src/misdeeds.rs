@@ -1,0 +1,35 @@
+//! Ways not to answer.
+
+use std::hint::black_box;
+use std::time::SystemTime;
+
+/// What an endless allocation asks for at a time.
+const ALLOCATION_BYTES: usize = 1024 * 1024;
+
+/// Traps.
+pub fn trap() -> ! {
+    panic!("the guest traps, as it was asked to");
+}
+
+/// Computes without end.
+pub fn spin() -> ! {
+    let mut turns = 0u64;
+    loop {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+/// Calls the host without end.
+pub fn spin_in_the_host() -> ! {
+    loop {
+        black_box(SystemTime::now());
+    }
+}
+
+/// Allocates, and touches, without end.
+pub fn allocate() -> ! {
+    let mut held = Vec::new();
+    loop {
+        held.push(black_box(vec![1u8; ALLOCATION_BYTES]));
+    }
+}

@@ -1,0 +1,39 @@
+//! Responses.
+
+use wasip3::clocks::monotonic_clock;
+use wasip3::http::types::{ErrorCode, Fields, Response};
+use wasip3::{wit_bindgen, wit_future, wit_stream};
+
+/// What is answered where nothing else is.
+pub const TEXT: &str = "handled";
+
+/// These bytes.
+pub fn bytes(bytes: Vec<u8>) -> Result<Response, ErrorCode> {
+    let (mut body, contents) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(Fields::new(), Some(contents), no_trailers);
+    wit_bindgen::spawn_local(async move {
+        body.write_all(bytes).await;
+        drop(body);
+        // A client that has left is no fault of the answer.
+        let _ = trailers.write(Ok(None)).await;
+    });
+    Ok(response)
+}
+
+/// Begins well, and traps so many nanoseconds after all of it was written; of a `length` that it tells before, or not.
+pub fn breaking(length: Option<usize>, wait_ns: u64) -> Result<Response, ErrorCode> {
+    let fields: Vec<_> =
+        length.iter().map(|length| ("content-length".to_owned(), length.to_string().into_bytes())).collect();
+    let fields = Fields::from_list(&fields).map_err(|_| ErrorCode::InternalError(None))?;
+    let (mut body, contents) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(fields, Some(contents), no_trailers);
+    wit_bindgen::spawn_local(async move {
+        body.write_all(TEXT.as_bytes().to_vec()).await;
+        monotonic_clock::wait_for(wait_ns).await;
+        assert!(wait_ns == u64::MAX, "the guest traps late, as it was asked to");
+        drop((body, trailers));
+    });
+    Ok(response)
+}
