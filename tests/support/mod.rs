@@ -10,6 +10,7 @@ pub mod load;
 pub mod memory;
 pub mod operator;
 pub mod port;
+pub mod scene;
 pub mod shop;
 pub mod upstream;
 pub mod version;

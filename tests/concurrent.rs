@@ -1,0 +1,207 @@
+//! Guests of WASI 0.3: one instance handles several requests, and yet none of them pays for another.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use crate::gateway::raw;
+use crate::limits::probe;
+use crate::support::client::{Answer, Client};
+use crate::support::host::Host;
+use crate::support::scene::{Scene, service};
+
+/// The limits of the guest.
+const LIMITS: &str = "limits = { time = \"8s\", cpu = \"500ms\", memory = \"16MiB\" }";
+
+/// What a busy machine and a build for debugging may add to the way of a request.
+const NOISE: Duration = Duration::from_millis(600);
+
+/// What the slowest percent of the innocent may take beside loops.
+const SLOW_MAX: Duration = Duration::from_millis(250);
+
+/// The guest with so many instances at most.
+fn guest(instances: usize) -> String {
+    service("concurrent", "concurrent", &format!("instances = {{ max = {instances} }}\n{LIMITS}"))
+}
+
+/// So many requests at once.
+fn ask(client: &Client, path: &'static str, count: usize) -> JoinSet<Answer> {
+    let mut asked = JoinSet::new();
+    for _ in 0..count {
+        let client = client.clone();
+        asked.spawn(async move { client.get(path).await });
+    }
+    asked
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_holds_nobody_up() {
+    let scene = Scene::open(&guest(1)).await;
+    let began = Instant::now();
+    let waiting = ask(&scene.client, "/concurrent/wait?ms=3000", 8);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for _ in 0..5 {
+        let asked = Instant::now();
+        assert_eq!(scene.get("/concurrent/ok").await.body, "handled");
+        assert!(asked.elapsed() < NOISE, "{:?}", asked.elapsed());
+    }
+    assert_eq!(scene.get("/concurrent/now").await.body, 9, "eight wait, and the one that asks");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    for answer in waiting.join_all().await {
+        assert_eq!((answer.status, &answer.body), (200, &"handled".into()));
+    }
+    assert!(began.elapsed() < Duration::from_secs(3) + NOISE, "{:?}", began.elapsed());
+    assert_eq!(scene.host.run_json(&["instances", "concurrent"]).as_array().unwrap().len(), 1);
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misdeed_harms_only_its_own_request() {
+    let mut faults = Vec::new();
+    for instances in [1, 8] {
+        let scene = Scene::open(&guest(instances)).await;
+        for (misdeed, status) in
+            [("trap", 502), ("allocate", 502), ("loop", 504), ("loop-host", 504), ("wait?ms=60000", 504)]
+        {
+            // Two seconds each: done again one after another they all end within the time limit.
+            let beside = ask(&scene.client, "/concurrent/wait?ms=2000", 3);
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let answer = scene.get(&format!("/concurrent/{misdeed}")).await;
+            if answer.status != status {
+                faults.push(format!("{misdeed} on {instances}: {answer:?}"));
+            }
+            for answer in beside.join_all().await {
+                if answer.status != 200 {
+                    faults.push(format!("beside {misdeed} on {instances}: {answer:?}"));
+                }
+            }
+            assert_eq!(scene.get("/concurrent/ok").await.status, 200, "after {misdeed}");
+        }
+        scene.close_within(SLOW_MAX).await;
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_done_twice_is_not_tried_again() {
+    let scene = Scene::open(&guest(1)).await;
+    let client = scene.client.clone();
+    let posted = tokio::spawn(async move {
+        client.send(client.request(Method::POST, "/concurrent/wait?ms=2000").body("once")).await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(scene.get("/concurrent/trap").await.status, 502);
+    assert_eq!(posted.await.unwrap().status, 502);
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_of_time_hold_and_are_named() {
+    let lines = "instances = { max = 1 }\nlimits = { time = \"1s\", cpu = \"200ms\" }";
+    let scene = Scene::open(&service("concurrent", "concurrent", lines)).await;
+    for (path, limit) in [("wait?ms=60000", "time"), ("loop", "cpu"), ("loop-host", "cpu")] {
+        let began = Instant::now();
+        let answer = scene.get(&format!("/concurrent/{path}")).await;
+        let took = began.elapsed();
+        assert_eq!(answer.status, 504, "{path}: {answer:?}");
+        assert!(took < Duration::from_secs(1) + NOISE, "{path}: {took:?}");
+        if limit == "time" {
+            assert!(took > Duration::from_millis(900), "{path}: {took:?}");
+        }
+        assert_eq!(scene.get("/concurrent/ok").await.status, 200, "after {path}");
+    }
+    assert_eq!(scene.hits("concurrent", "cpu").await, 2);
+    assert_eq!(scene.hits("concurrent", "time").await, 1);
+    scene.host.logged("the limit `cpu` was reached").await;
+    scene.close_within(SLOW_MAX).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_endless_loops_do_not_slow_others_down() {
+    let lines = "limits = { time = \"8s\", cpu = \"30s\" }";
+    let scene = Scene::open(&service("concurrent", "concurrent", lines)).await;
+    for answer in ask(&scene.client, "/concurrent/loop", 4).join_all().await {
+        assert_eq!(answer.status, 504, "{answer:?}");
+    }
+    scene.close_within(SLOW_MAX).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_trap_cuts_the_response() {
+    let scene = Scene::open(&guest(2)).await;
+    let mut faults = Vec::new();
+    for ms in [0, 100] {
+        let request = |name: &str| format!("GET /concurrent/{name}?ms={ms} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let chunked = raw(&scene.host, &request("late-trap")).await;
+        if !chunked.starts_with("HTTP/1.1 200") || chunked.contains("\r\n0\r\n") {
+            faults.push(format!("after {ms} ms: {chunked:?}"));
+        }
+        let path = format!("/concurrent/late-trap-of-length?ms={ms}");
+        let response = scene.client.request(Method::GET, &path).send().await;
+        if let Ok(response) = response
+            && let Ok(body) = response.bytes().await
+        {
+            faults.push(format!("all of a length after {ms} ms looks like success: {body:?}"));
+        }
+        assert_eq!(scene.get("/concurrent/ok").await.status, 200);
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    scene.host.logged("the guest traps late").await;
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_outgoing_call_carries_its_own_caller() {
+    let mut config = service("concurrent", "concurrent", "calls = [\"seer\"]\ninstances = { max = 1 }");
+    config.push_str("auth = { ways = [\"key\"] }\n");
+    let host = Host::start(&(config + &probe("seer", ""))).await;
+    let key = |name: &str| {
+        let added = host.run_json(&["keys", "add", name]);
+        added["key"].as_str().unwrap().to_owned()
+    };
+    let callers = [("ada", key("ada")), ("zoe", key("zoe"))];
+    // Known to the gateway a moment after they were made.
+    for (_, key) in &callers {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while host.client().with_token(key).get("/concurrent/ok").await.status != 200 {
+            assert!(Instant::now() < deadline, "the key is not known");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    let mut asked = JoinSet::new();
+    for number in 0..200 {
+        let (name, key) = callers[number % 2].clone();
+        let client = host.client().with_token(&key);
+        // Some meet on the way there, some while they call.
+        let path = format!("/concurrent/caller?ms={}", [0, 1, 50, 200][number / 2 % 4]);
+        asked.spawn(async move { (name, client.get(&path).await) });
+        if number % 16 == 15 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    for (name, answer) in asked.join_all().await {
+        assert!(matches!(answer.status, 200 | 503), "{name}: {answer:?}");
+        if answer.status == 200 {
+            assert_eq!(answer.body["subject"], name, "{answer:?}");
+            assert_eq!(answer.body["authorization"], Value::Null, "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_stays_in_an_instance_and_goes_with_it() {
+    let fresh = service("fresh", "concurrent", "instances = { max = 4, reuse = 1 }");
+    let scene = Scene::open(&(guest(1) + &fresh)).await;
+    for number in 1..=5 {
+        assert_eq!(scene.get("/concurrent/state").await.body, number, "the same instance");
+        assert_eq!(scene.get("/fresh/state").await.body, 1, "a fresh instance");
+    }
+    for answer in ask(&scene.client, "/fresh/state", 8).join_all().await {
+        assert_eq!((answer.status, &answer.body), (200, &1.into()));
+    }
+    assert_eq!(scene.get("/concurrent/trap").await.status, 502);
+    assert_eq!(scene.get("/concurrent/state").await.body, 1, "the one that trapped is gone");
+    scene.close().await;
+}

@@ -1,0 +1,213 @@
+//! The scene of a promise: services that misbehave, beside an innocent one under a steady load.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::task::JoinHandle;
+
+use super::client::{Answer, Client};
+use super::guests::component;
+use super::host::Host;
+use super::load::{Load, Report};
+use super::memory::rss_kib;
+
+/// 200 requests a second.
+const PACE: Duration = Duration::from_millis(5);
+
+/// How long the innocent service is watched before anybody misbehaves.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// How many times as long as in quiet the slowest percent of innocent requests may take.
+const STRETCH_MAX: u32 = 4;
+
+/// No test fails for less: on a machine of two cores that others use too, a host built for debugging now and then keeps a
+/// request waiting so long when nobody misbehaves.
+const NOISE: Duration = Duration::from_millis(50);
+
+/// How long the innocent service is under load beside those who misbehave, at least: less would tell nothing.
+const BESIDE_MIN: Duration = Duration::from_secs(1);
+
+/// How much more memory than before the host may still have, and how soon.
+const MEMORY_KIB_MAX: u64 = 64 << 10;
+const MEMORY_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// How often the memory is looked at.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// Scenes are played one after another: each measures times.
+static STAGE: Mutex<()> = Mutex::const_new(());
+
+/// A host under load, and how it was in quiet.
+pub struct Scene {
+    /// The host.
+    pub host: Host,
+    /// A client of it.
+    pub client: Client,
+    process: u32,
+    quiet: Duration,
+    memory_kib: u64,
+    load: Load,
+    began: Instant,
+    peak: Peak,
+    _stage: MutexGuard<'static, ()>,
+}
+
+/// The most memory of a process while this lives.
+struct Peak {
+    kib: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+/// A service of this component under `/{name}/`, with these further lines in its section.
+pub fn service(name: &str, package: &str, lines: &str) -> String {
+    format!(
+        "[services.{name}]\ncomponent = {:?}\n{lines}\n[[routes]]\npath = \"/{name}/{{*rest}}\"\nservice = \"{name}\"\n",
+        component(package)
+    )
+}
+
+impl Scene {
+    /// A host with this configuration and an innocent service, which has been watched in quiet and is under load now.
+    pub async fn open(config: &str) -> Self {
+        let stage = STAGE.lock().await;
+        let host = Host::start(&(config.to_owned() + &service("innocent", "misbehaving", ""))).await;
+        let client = host.client();
+        // What happens only once counts for neither side.
+        for _ in 0..50 {
+            assert_eq!(client.get("/innocent/ok").await.status, 200);
+        }
+        let load = innocent(&client);
+        tokio::time::sleep(QUIET).await;
+        let report = load.stop().await;
+        assert!(report.failures.is_empty(), "in quiet: {:?}", report.failures);
+        let process = host.process();
+        let (quiet, memory_kib) = (slow(&report), rss_kib(process));
+        let (load, peak) = (innocent(&client), Peak::watch(process));
+        Self { host, client, process, quiet, memory_kib, load, began: Instant::now(), peak, _stage: stage }
+    }
+
+    /// GET.
+    pub async fn get(&self, path: &str) -> Answer {
+        self.client.get(path).await
+    }
+
+    /// What the metrics say.
+    pub async fn metrics(&self) -> String {
+        let Value::String(text) = self.host.admin().get("/metrics").await.body else {
+            panic!("metrics are text")
+        };
+        text
+    }
+
+    /// How often a service met a limit, as the metrics tell it.
+    pub async fn hits(&self, service: &str, limit: &str) -> u64 {
+        self.count("hostel_limit_hits_total", &[("service", service), ("limit", limit)]).await
+    }
+
+    /// The value of a metric with these labels; 0 when it is not there.
+    pub async fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        let text = self.metrics().await;
+        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        let is_meant =
+            |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label.as_str()));
+        let line = text.lines().find(is_meant);
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+    }
+
+    /// How much more memory than in quiet the host has had at most so far, in MiB.
+    pub fn growth_mib(&self) -> u64 {
+        self.peak.kib.load(Ordering::Relaxed).saturating_sub(self.memory_kib) >> 10
+    }
+
+    /// How long the host has computed so far.
+    pub fn computed(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process)).unwrap();
+        // What follows the name, which may hold anything: state, and then utime and stime as the twelfth and thirteenth.
+        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+        // A tick is 10 ms wherever Linux runs.
+        Duration::from_millis(ticks * 10)
+    }
+
+    /// How many file descriptors the host has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.process)).unwrap().count()
+    }
+
+    /// Ends the load, and checks that the innocent service was not disturbed.
+    pub async fn close(self) {
+        self.close_within(Duration::ZERO).await;
+    }
+
+    /// The same where the slowest percent of the innocent requests may take so long.
+    pub async fn close_within(self, slow_max: Duration) {
+        let Self { host, client, process, quiet, memory_kib, load, began, .. } = self;
+        tokio::time::sleep(BESIDE_MIN.saturating_sub(began.elapsed())).await;
+        let report = load.stop().await;
+        let few = &report.failures[..report.failures.len().min(5)];
+        assert!(few.is_empty(), "{} of the innocent failed: {few:#?}", report.failures.len());
+        let slow_max = slow_max.max(quiet * STRETCH_MAX).max(NOISE);
+        let slow = slow(&report);
+        // The client computes on the same processors: how long the host itself had a request tells whose the time was.
+        let inside = inside(&host.log(), report.times.len());
+        let told = format!(
+            "p99 of {} innocent requests: {slow:?}, {inside} ms of it in the host, in quiet {quiet:?}",
+            report.times.len()
+        );
+        eprintln!("{told}");
+        assert!(slow <= slow_max, "{told}");
+        let deadline = Instant::now() + MEMORY_TIME_MAX;
+        while rss_kib(process) > memory_kib + MEMORY_KIB_MAX {
+            let now = rss_kib(process);
+            assert!(Instant::now() < deadline, "{now} KiB of memory stay, {memory_kib} before");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(host.process(), process);
+        assert_eq!(client.get("/innocent/ok").await.status, 200);
+    }
+}
+
+impl Peak {
+    fn watch(process: u32) -> Self {
+        let kib = Arc::new(AtomicU64::new(0));
+        let seen = kib.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                seen.fetch_max(rss_kib(process), Ordering::Relaxed);
+                tokio::time::sleep(GLANCE).await;
+            }
+        });
+        Self { kib, task }
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn innocent(client: &Client) -> Load {
+    Load::start(client.clone(), "/innocent/ok", PACE)
+}
+
+/// The time that 99 of 100 requests did not exceed.
+fn slow(report: &Report) -> Duration {
+    let mut times = report.times.clone();
+    times.sort_unstable();
+    times[times.len() * 99 / 100]
+}
+
+/// The same of the last so many innocent requests, in milliseconds, as the host itself has seen them.
+fn inside(log: &str, count: usize) -> f64 {
+    let lines = log.lines().rev().filter(|line| line.contains("path=\"/innocent/ok\"")).take(count);
+    let times =
+        lines.filter_map(|line| line.split("duration_ms=").nth(1)?.split(' ').next()?.parse::<f64>().ok());
+    let mut times: Vec<_> = times.collect();
+    times.sort_unstable_by(f64::total_cmp);
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+}
