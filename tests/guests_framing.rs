@@ -20,7 +20,7 @@ const OF_THE_CONNECTION: &[&str] = &[
     "proxy-authenticate:Basic",
     "te:trailers",
     "transfer-encoding:chunked",
-    "transfer-encoding:gzip, chunked",
+    "transfer-encoding:gzip,%20chunked",
     "transfer-encoding:identity",
     "upgrade:h2c",
     "http2-settings:AAMAAABkAAQAAP__",

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use tokio::io::AsyncWrite;
@@ -27,8 +27,8 @@ const LINE_BYTES_MAX: usize = 8 * 1024;
 pub fn context(this: &Arc<InstanceContext>) -> WasiCtx {
     let sockets = this.clone();
     WasiCtx::builder()
-        .stdout(Output { this: this.clone(), stream: Stream::Stdout })
-        .stderr(Output { this: this.clone(), stream: Stream::Stderr })
+        .stdout(Output::new(this, Stream::Stdout))
+        .stderr(Output::new(this, Stream::Stderr))
         .max_random_size(RANDOM_BYTES_MAX)
         // Sockets can be made but never used: so the attempt is seen, with its address, and refused.
         .allow_tcp(true)
@@ -66,17 +66,26 @@ impl environment::Host for GuestState {
     }
 }
 
-/// Standard output or error of one instance: each line becomes a line of the journal.
+/// Standard output or error of one instance: each line becomes a line of the journal. However many handles a guest has,
+/// they write into one buffer, as those of a process do.
 #[derive(Clone)]
-struct Output {
-    this: Arc<InstanceContext>,
-    stream: Stream,
-}
+struct Output(Arc<Mutex<Lines>>);
 
 /// Collects bytes to lines.
 struct Lines {
-    output: Output,
+    this: Weak<InstanceContext>,
+    stream: Stream,
     buffer: Vec<u8>,
+}
+
+impl Output {
+    fn new(this: &Arc<InstanceContext>, stream: Stream) -> Self {
+        Self(Arc::new(Mutex::new(Lines { this: Arc::downgrade(this), stream, buffer: Vec::new() })))
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl IsTerminal for Output {
@@ -87,32 +96,35 @@ impl IsTerminal for Output {
 
 impl StdoutStream for Output {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        Box::new(Lines { output: self.clone(), buffer: Vec::new() })
+        Box::new(self.clone())
     }
 }
 
 impl Lines {
-    fn write_line(&self, line: &[u8]) {
-        let Output { this, stream } = &self.output;
-        let level = if *stream == Stream::Stderr { Level::Warn } else { Level::Info };
-        this.service.host.journal.write(level, *stream, this.speaker(), &String::from_utf8_lossy(line));
-    }
-}
-
-impl AsyncWrite for Lines {
-    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             if *byte == b'\n' {
-                let line = std::mem::take(&mut self.buffer);
-                self.write_line(&line);
+                self.end_line();
                 continue;
             }
             self.buffer.push(*byte);
             if self.buffer.len() >= LINE_BYTES_MAX {
-                let line = std::mem::take(&mut self.buffer);
-                self.write_line(&line);
+                self.end_line();
             }
         }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.buffer);
+        let Some(this) = self.this.upgrade() else { return };
+        let level = if self.stream == Stream::Stderr { Level::Warn } else { Level::Info };
+        this.service.host.journal.write(level, self.stream, this.speaker(), &String::from_utf8_lossy(&line));
+    }
+}
+
+impl AsyncWrite for Output {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.lines().write(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -128,7 +140,7 @@ impl AsyncWrite for Lines {
 impl Drop for Lines {
     fn drop(&mut self) {
         if !self.buffer.is_empty() {
-            self.write_line(&self.buffer);
+            self.end_line();
         }
     }
 }

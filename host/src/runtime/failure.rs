@@ -92,7 +92,7 @@ impl GuestFailure {
 
     fn trap(message: &str, error: &wasmtime::Error) -> Self {
         let frames = match error.downcast_ref::<WasmBacktrace>() {
-            Some(backtrace) => backtrace.frames().iter().take(FRAMES_MAX).map(describe).collect(),
+            Some(backtrace) => backtrace.frames().iter().flat_map(describe).take(FRAMES_MAX).collect(),
             None => Vec::new(),
         };
         Self::Trap { message: message.replace('\n', " "), frames }
@@ -102,15 +102,22 @@ impl GuestFailure {
 /// Frames shown of a trap: enough to find it, few enough for a line.
 const FRAMES_MAX: usize = 16;
 
-fn describe(frame: &wasmtime::FrameInfo) -> String {
-    let name = match frame.func_name() {
+/// The functions of one frame: those that the compiler put into each other, where the component tells.
+fn describe(frame: &wasmtime::FrameInfo) -> Vec<String> {
+    let function = || match frame.func_name() {
         Some(name) => demangle(name),
         None => format!("function {}", frame.func_index()),
     };
-    let place = frame.symbols().iter().find_map(|symbol| Some((symbol.file()?.to_owned(), symbol.line()?)));
-    match place {
-        Some((file, line)) => format!("{name} ({file}:{line})"),
-        None => name,
+    let told = |symbol: &wasmtime::FrameSymbol| {
+        let name = symbol.name().map_or_else(function, demangle);
+        match (symbol.file(), symbol.line()) {
+            (Some(file), Some(line)) => format!("{name} ({file}:{line})"),
+            _ => name,
+        }
+    };
+    match frame.symbols() {
+        [] => vec![function()],
+        symbols => symbols.iter().map(told).collect(),
     }
 }
 

@@ -3,11 +3,11 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
 use wasmtime::component::GuestTaskId;
@@ -103,10 +103,13 @@ impl Member {
 }
 
 /// A body whose end counts only while its instance lives: one that is gone has dropped the rest, which would look like an
-/// end.
+/// end. The frame that completes an announced length waits until the guest has ended its body.
 pub fn guarded(body: Body, taken: Option<Taken>) -> Body {
     match taken {
-        Some(taken) => GuardedByMember { body, taken }.boxed_unsync(),
+        Some(taken) => {
+            let remaining = body.size_hint().exact();
+            GuardedByMember { body, taken, remaining, held: None, has_ended: false }.boxed_unsync()
+        }
         None => body,
     }
 }
@@ -114,6 +117,20 @@ pub fn guarded(body: Body, taken: Option<Taken>) -> Body {
 struct GuardedByMember {
     body: Body,
     taken: Taken,
+    /// Bytes that are still to come, where that is known.
+    remaining: Option<u64>,
+    /// The last frame, and what the guest said behind it.
+    held: Option<Frame<Bytes>>,
+    has_ended: bool,
+}
+
+impl GuardedByMember {
+    /// Whether this frame completes the announced length.
+    fn is_last(&mut self, frame: &Frame<Bytes>) -> bool {
+        let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) else { return false };
+        *remaining = remaining.saturating_sub(data.len() as u64);
+        *remaining == 0
+    }
 }
 
 impl http_body::Body for GuardedByMember {
@@ -124,23 +141,38 @@ impl http_body::Body for GuardedByMember {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_ready() {
-            self.taken.member.touch();
-        }
-        match (&polled, self.taken.member.fate()) {
-            (Poll::Ready(None), Some(failure)) => {
-                Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))))
+        loop {
+            if self.has_ended {
+                return Poll::Ready(None);
             }
-            _ => polled,
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+            self.taken.member.touch();
+            match frame {
+                Some(Ok(frame)) if self.is_last(&frame) => self.held = Some(frame),
+                None => {
+                    self.has_ended = true;
+                    if let Some(failure) = self.taken.member.fate() {
+                        return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
+                    }
+                    return Poll::Ready(self.held.take().map(Ok));
+                }
+                other => return Poll::Ready(other),
+            }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && self.taken.member.fate().is_none()
+        self.has_ended
+            || (self.held.is_none() && self.body.is_end_stream() && self.taken.member.fate().is_none())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self.remaining {
+            Some(remaining) => {
+                let held = self.held.as_ref().and_then(|frame| frame.data_ref()).map_or(0, Bytes::len);
+                SizeHint::with_exact(remaining + held as u64)
+            }
+            None => SizeHint::default(),
+        }
     }
 }

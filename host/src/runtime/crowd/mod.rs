@@ -14,10 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use http_body::Body as _;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wasmtime_wasi_http::handler::{ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError};
+use wasmtime_wasi_http::handler::{
+    self, ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError,
+};
 
 use crate::body::{Request, Response};
 use crate::config::Instances;
@@ -27,6 +29,10 @@ use crate::runtime::blueprint::Blueprint;
 use crate::runtime::crowd::member::{Member, Taken, Ticket, guarded};
 use crate::runtime::crowd::worker::Maker;
 use crate::runtime::failure::GuestFailure;
+
+/// How long a request waits at most before it asks again whether an instance has room: whoever is told first may have
+/// taken it.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How long the end of an instance may take to be told to its requests.
 const END_TIME_MAX: Duration = Duration::from_secs(1);
@@ -49,7 +55,14 @@ struct Bounds {
     members: Mutex<HashMap<Arc<str>, Arc<Member>>>,
     retired: AtomicBool,
     stop: CancellationToken,
+    /// Told when an instance may have room again.
+    changed: Notify,
 }
+
+/// There are as many instances as there may be, and none of them takes a request just now.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("every instance is busy")]
+struct NoRoomNow;
 
 /// One instance as operators see it.
 pub struct MemberView {
@@ -74,6 +87,7 @@ impl Crowd {
             members: Mutex::default(),
             retired: AtomicBool::new(false),
             stop,
+            changed: Notify::new(),
         });
         let handler = |is_solo| ProxyHandler::new(Maker { bounds: bounds.clone(), is_solo });
         Self { shared: handler(false), solo: handler(true), bounds: bounds.clone() }
@@ -128,7 +142,8 @@ async fn send(
 ) -> (Option<Arc<str>>, Result<Response, GuestFailure>) {
     let taker = Arc::new(Mutex::new(None));
     let ticket = Ticket { call: call.clone(), taker: taker.clone() };
-    let answer = tokio::time::timeout_at(call.deadline, handler.handle(ticket, request.map(to_guest))).await;
+    let answer =
+        tokio::time::timeout_at(call.deadline, hand_over(handler, ticket, request.map(to_guest))).await;
     let taken = taker.lock().unwrap_or_else(PoisonError::into_inner).take();
     let name = taken.as_ref().map(|taken: &Taken| taken.member.name.clone());
     let result = match answer {
@@ -137,6 +152,28 @@ async fn send(
         Err(_) => Err(GuestFailure::Timeout("time")),
     };
     (name, result)
+}
+
+/// Hands a request to an instance that has room, as soon as there is one.
+async fn hand_over(
+    handler: &ProxyHandler<Maker>,
+    mut ticket: Ticket,
+    mut request: handler::Request,
+) -> wasmtime::Result<handler::Response> {
+    loop {
+        let error = match handler.handle(ticket, request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let refused = error.downcast::<InstantiationError<Ticket>>()?;
+        if !refused.error.is::<NoRoomNow>() {
+            return Err(refused.into());
+        }
+        (ticket, request) =
+            (refused.request_data, refused.request.into_inner().unwrap_or_else(PoisonError::into_inner));
+        // Either way it is asked again.
+        let _ = tokio::time::timeout(LOOK, handler.state().bounds.changed.notified()).await;
+    }
 }
 
 /// The request once more, if it may be sent twice: a safe one without content.

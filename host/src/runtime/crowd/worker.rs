@@ -16,8 +16,8 @@ use wasmtime_wasi_http::handler::{
 };
 
 use crate::interfaces::guest::GuestState;
-use crate::runtime::crowd::Bounds;
 use crate::runtime::crowd::member::{Member, Taken, Ticket};
+use crate::runtime::crowd::{Bounds, NoRoomNow};
 use crate::runtime::engine::GuestEngine;
 use crate::runtime::failure::GuestFailure;
 
@@ -59,7 +59,8 @@ impl HandlerState for Maker {
 
     async fn instantiate(&self) -> wasmtime::Result<Instance<GuestState, Lifetime, Worker>> {
         let bounds = &self.bounds;
-        let place = bounds.room.clone().acquire_owned().await?;
+        // Never waited for here: who asks would be bound to this instance while another falls free.
+        let place = bounds.room.clone().try_acquire_owned().map_err(|_| NoRoomNow)?;
         let blueprint = bounds.blueprint.upgrade();
         let blueprint = blueprint.ok_or_else(|| wasmtime::Error::msg("the version is gone"))?;
         let (store, proxy) = blueprint.instantiate_concurrent().await?;
@@ -79,6 +80,7 @@ impl WorkerState for Worker {
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         let settings = &self.bounds.settings;
+        self.bounds.changed.notify_one();
         let is_worn = settings.reuse.is_some_and(|most| total >= most as usize)
             || (self.is_solo && total > 0)
             || self.member.is_spent.load(Ordering::Relaxed);
@@ -114,6 +116,7 @@ impl WorkerState for Worker {
         }
         self.member.this.end();
         self.bounds.members().remove(&self.member.name);
+        self.bounds.changed.notify_one();
     }
 }
 
