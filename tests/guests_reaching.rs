@@ -102,13 +102,17 @@ async fn a_fresh_instance_remembers_nothing() {
     let scene = Scene::open(&(fresh + &service("reused", "misbehaving", "instances = { max = 1 }"))).await;
     assert_eq!(scene.get("/reused/remember?text=secret").await.body, "");
     assert_eq!(scene.get("/reused/remember?text=other").await.body, "secret", "the control");
-    let mut calls = JoinSet::new();
-    for number in 0..200 {
-        let client = scene.client.clone();
-        calls.spawn(async move { client.get(&format!("/fresh/remember?text=secret{number}")).await });
-    }
-    for answer in calls.join_all().await {
-        assert_eq!((answer.status, &answer.body), (200, &"".into()));
+    // Some at once, so that they have several instances, and few enough to leave the processors to others.
+    for round in 0..20 {
+        let mut calls = JoinSet::new();
+        for number in 0..8 {
+            let (client, path) =
+                (scene.client.clone(), format!("/fresh/remember?text=secret{round}-{number}"));
+            calls.spawn(async move { client.get(&path).await });
+        }
+        for answer in calls.join_all().await {
+            assert_eq!((answer.status, &answer.body), (200, &"".into()));
+        }
     }
     scene.close().await;
 }

@@ -58,7 +58,7 @@ async fn the_log_tells_where_a_trap_was_and_how_it_came_to_it() {
     let cases = [
         ("/probe/trap", "probe", vec!["probe::failing::trap"]),
         ("/probe/recurse", "probe", vec!["call stack exhausted", "probe::failing::descend"]),
-        ("/probe/exit", "probe", vec!["exited with code 1", "probe::failing::exit"]),
+        ("/probe/exit", "probe", vec!["exited with code 1", "std::process::exit"]),
         ("/probe/no-response", "probe", vec!["no response"]),
         (
             "/misbehaving/reach?authority=innocent.internal&path=/innocent/ok&trap=yes",

@@ -10,8 +10,9 @@ use crate::support::client::Client;
 use crate::support::host::Host;
 use crate::support::scene::service;
 
-/// What one request computes.
-const WORK: Duration = Duration::from_millis(5);
+/// What one request computes: 5 ms. To refuse one costs a host that is built for debugging several times as much; so
+/// there the work is five times as large, and refusals are to it what they are in a release, or a little worse.
+const WORK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 25 } else { 5 });
 
 /// How many times as many requests come as can be served.
 const FACTOR: f64 = 10.0;
@@ -31,6 +32,8 @@ const RECOVERY_TIME_MAX: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 struct Seen {
     served: Vec<Duration>,
+    /// How many were served before the last requests came.
+    in_time: u32,
     refused: Vec<Duration>,
     other: Vec<String>,
 }
@@ -44,7 +47,7 @@ async fn at_ten_times_its_capacity_a_service_does_most_of_what_it_can() {
     let path = format!("/busy/compute?rounds={rounds}");
     let admin = tokio::spawn(admin_times(host.admin(), PHASE));
     let seen = flood(&client, &path, capacity * FACTOR).await;
-    let goodput = seen.served.len() as f64 / PHASE.as_secs_f64();
+    let goodput = f64::from(seen.in_time) / PHASE.as_secs_f64();
     eprintln!(
         "capacity {capacity:.0} a second, goodput {goodput:.0}, {} refused, p95 {:?}; served p50 {:?}, p99 {:?}",
         seen.refused.len(),
@@ -53,6 +56,10 @@ async fn at_ten_times_its_capacity_a_service_does_most_of_what_it_can() {
         quantile(&seen.served, 99)
     );
     let recovered = recovery(&client, &path).await;
+    // Whoever else shares the machine changes what it can do; the less of both counts.
+    let after = computed(&client, "busy", rounds, 4, PHASE).await;
+    eprintln!("capacity {after:.0} a second afterwards");
+    let capacity = capacity.min(after);
     let admin = admin.await.unwrap();
     eprintln!("admin p95 {:?} of {}, recovery {recovered:?}", quantile(&admin, 95), admin.len());
     assert!(seen.other.is_empty(), "{:?}", &seen.other[..seen.other.len().min(5)]);
@@ -74,9 +81,9 @@ async fn flood(client: &Client, path: &str, rate: f64) -> Seen {
             sent += 1.0;
             let request = client.request(Method::GET, path);
             requests.spawn(async move {
-                let began = Instant::now();
+                let asked = Instant::now();
                 let result = request.send().await;
-                (began.elapsed(), result.map(|response| response.status().as_u16()))
+                (asked.elapsed(), began.elapsed(), result.map(|response| response.status().as_u16()))
             });
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -84,9 +91,12 @@ async fn flood(client: &Client, path: &str, rate: f64) -> Seen {
     let mut seen = Seen::default();
     while let Some(done) = requests.join_next().await {
         match done.unwrap() {
-            (time, Ok(200)) => seen.served.push(time),
-            (time, Ok(503)) => seen.refused.push(time),
-            (_, other) => seen.other.push(format!("{other:?}")),
+            (time, at, Ok(200)) => {
+                seen.served.push(time);
+                seen.in_time += u32::from(at <= PHASE);
+            }
+            (time, _, Ok(503)) => seen.refused.push(time),
+            (.., other) => seen.other.push(format!("{other:?}")),
         }
     }
     seen
