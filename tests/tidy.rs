@@ -67,7 +67,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ppp", &["gateway"]),
     ("governor", &["gateway"]),
     ("async_compression", &["gateway"]),
-    ("rustix", &["runtime", "gateway"]),
+    ("rustix", &["interfaces", "runtime", "gateway"]),
     ("wasmparser", &["runtime"]),
     ("jsonwebtoken", &["gateway"]),
     ("moka", &["gateway"]),

@@ -143,8 +143,10 @@ impl Pool {
 
     /// Adds an instance that was made elsewhere, such as the one that a deploy tried out.
     pub fn add(&self, instance: Instance) {
+        // One that could only handle a request beside others is of no use here.
+        let is_useful = self.crowd.is_none() || self.blueprint.exports().messages.is_some();
         let mut state = self.state();
-        if !state.retired && instance.is_reusable(self.settings.reuse) {
+        if is_useful && !state.retired && instance.is_reusable(self.settings.reuse) {
             state.idle.push(instance);
         }
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::interfaces::turns::Share;
@@ -25,8 +26,13 @@ thread_local! {
 pub struct CpuMeter {
     base: Instant,
     used_ns: AtomicU64,
-    /// When the present poll began, in nanoseconds since `base`.
+    /// When the present poll began, by the clock that counts it.
     poll_ns: AtomicU64,
+    /// Whether the call has used up a slice before.
+    is_long: AtomicBool,
+    /// Whether the present poll is counted by the clock of its thread. That costs a system call, so only those of long
+    /// calls are: a thread that the system lets wait for long must not use up their time.
+    is_precise: AtomicBool,
     limit: Duration,
     share: Arc<Share>,
     has_turn: AtomicBool,
@@ -35,8 +41,10 @@ pub struct CpuMeter {
 impl CpuMeter {
     /// A meter at zero, which counts in the share of its service.
     pub fn new(limit: Duration, share: Arc<Share>) -> Self {
-        let (used_ns, poll_ns, has_turn) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Self { base: Instant::now(), used_ns, poll_ns, limit, share, has_turn }
+        let (used_ns, poll_ns) = (AtomicU64::new(0), AtomicU64::new(0));
+        let no = || AtomicBool::new(false);
+        let (is_long, is_precise, has_turn) = (no(), no(), no());
+        Self { base: Instant::now(), used_ns, poll_ns, is_long, is_precise, limit, share, has_turn }
     }
 
     /// What the service of the call has.
@@ -47,6 +55,11 @@ impl CpuMeter {
     /// How much the call has used so far.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used_ns.load(Ordering::Relaxed))
+    }
+
+    /// The call has used up a slice.
+    pub fn used_up_slice(&self) {
+        self.is_long.store(true, Ordering::Relaxed);
     }
 
     /// The call holds a turn until it pauses.
@@ -64,6 +77,7 @@ impl CpuMeter {
     /// Back to zero, for the next call.
     pub fn reset(&self) {
         self.used_ns.store(0, Ordering::Relaxed);
+        self.is_long.store(false, Ordering::Relaxed);
     }
 
     /// Whether the call has used more than its limit; asked from within the call.
@@ -73,7 +87,12 @@ impl CpuMeter {
         Duration::from_nanos(self.used_ns.load(Ordering::Relaxed).saturating_add(running)) > self.limit
     }
 
+    /// Now, by the clock that counts the present poll.
     fn now_ns(&self) -> u64 {
+        if self.is_precise.load(Ordering::Relaxed) {
+            let now = clock_gettime(ClockId::ThreadCPUTime);
+            return now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+        }
         self.base.elapsed().as_nanos() as u64
     }
 }
@@ -95,6 +114,8 @@ impl<F: Future> Future for CpuTimed<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let is_long = self.meter.is_long.load(Ordering::Relaxed);
+        self.meter.is_precise.store(is_long, Ordering::Relaxed);
         let start = self.meter.now_ns();
         self.meter.poll_ns.store(start, Ordering::Relaxed);
         let before = replace_nested_ns(0);

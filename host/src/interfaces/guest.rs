@@ -54,7 +54,7 @@ struct Calls {
 }
 
 struct RunningCall {
-    /// None where there can be one call only.
+    /// None where there can be one call only, and once its task has ended.
     task: Option<GuestTaskId>,
     call: Arc<Call>,
     /// The slices of computing time that it has used up; only counted where several calls run.
@@ -106,13 +106,19 @@ impl InstanceContext {
 
     /// Begins one of several calls, which the guest handles in this task.
     pub fn begin_task(&self, task: GuestTaskId, call: Arc<Call>) {
-        self.slot().running.push(RunningCall { task: Some(task), call, slices: 0 });
+        let mut slot = self.slot();
+        // The engine gives the number of a task that has ended to the next: what is left of the old call, such as a body
+        // that is still read, must not speak for the new one, nor the other way round.
+        for ended in slot.running.iter_mut().filter(|running| running.task == Some(task)) {
+            ended.task = None;
+        }
+        slot.running.push(RunningCall { task: Some(task), call, slices: 0 });
     }
 
-    /// Ends the call of a task.
-    pub fn end_task(&self, task: GuestTaskId) {
+    /// Ends one of several calls.
+    pub fn end_call(&self, call: &Arc<Call>) {
         let mut slot = self.slot();
-        let place = slot.running.iter().position(|running| running.task == Some(task));
+        let place = slot.running.iter().position(|running| Arc::ptr_eq(&running.call, call));
         let ended = place.map(|place| slot.running.swap_remove(place));
         drop(slot);
         ended.inspect(|ended| _ = ended.call.end());

@@ -193,6 +193,7 @@ impl Ticket {
 impl Turn {
     /// The next turn of the call that this meter counts.
     pub fn new(meter: Arc<CpuMeter>) -> Self {
+        meter.used_up_slice();
         Self { share: meter.share().clone(), holder: Holder::Meter(meter), ticket: None }
     }
 

@@ -145,6 +145,7 @@ pub async fn send(
         _ if response.status().is_informational() => return Err(Refusal::Call(CallError::NoResponse)),
         _ => {
             strip_hop_by_hop(response.headers_mut());
+            strip_for_requests(response.headers_mut());
             None
         }
     };
@@ -224,6 +225,18 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
     headers.remove(header::TE);
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Takes out of a response what only a request can say, and the announcement of trailers that cannot be.
+fn strip_for_requests(headers: &mut HeaderMap) {
+    headers.remove(header::TE);
+    let announced = headers.get_all(header::TRAILER).iter().filter_map(|names| names.to_str().ok());
+    let names = announced.flat_map(|names| names.split(',')).map(str::trim);
+    let is_forbidden =
+        |name: &str| NOT_IN_TRAILERS.iter().any(|other| name.eq_ignore_ascii_case(other.as_str()));
+    if names.into_iter().any(is_forbidden) {
+        headers.remove(header::TRAILER);
     }
 }
 

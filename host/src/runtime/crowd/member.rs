@@ -10,13 +10,13 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
-use wasmtime::component::GuestTaskId;
 
 use crate::body::{Body, BodyError};
 use crate::interfaces::call::Call;
 use crate::interfaces::guest::InstanceContext;
 use crate::runtime::engine::Running;
 use crate::runtime::failure::GuestFailure;
+use crate::telemetry::journal::{Level, Speaker, Stream};
 
 /// One instance as its requests see it.
 pub struct Member {
@@ -28,6 +28,8 @@ pub struct Member {
     pub calls: AtomicUsize,
     /// Whether it has used so much memory that it should go.
     pub is_spent: AtomicBool,
+    /// Whether one of its requests has run out of time: it takes no more, and need not be waited for.
+    pub is_late: AtomicBool,
     fate: Mutex<Option<GuestFailure>>,
     /// Since when it is there.
     pub made: Instant,
@@ -47,22 +49,37 @@ pub struct Ticket {
 pub struct Taken {
     /// The instance.
     pub member: Arc<Member>,
-    /// The task in which the guest handles it.
-    pub task: GuestTaskId,
+    call: Arc<Call>,
     /// Keeps the clock of the engine running.
     _running: Running,
 }
 
 impl Taken {
-    /// A request that `member` handles in this task from now on.
-    pub fn new(member: Arc<Member>, task: GuestTaskId, running: Running) -> Self {
-        Self { member, task, _running: running }
+    /// A request that `member` handles from now on.
+    pub fn new(member: Arc<Member>, call: Arc<Call>, running: Running) -> Self {
+        Self { member, call, _running: running }
+    }
+}
+
+impl Taken {
+    /// Logs and counts a failure that cuts a response which has begun.
+    fn report(&self, failure: &GuestFailure) {
+        let service = &self.member.this.service;
+        service.host.metrics.failure(&service.config.name, service.version, failure.reason());
+        let speaker = Speaker {
+            instance: Some(self.member.name.clone()),
+            request: Some(self.call.request.clone()),
+            trace: Some(self.call.trace.trace_text().into()),
+            ..Speaker::version(&service.config.name, service.version)
+        };
+        let story = format!("{}; {}", failure.story(), self.call.circumstances());
+        service.host.journal.write(Level::Error, Stream::Host, speaker, &story);
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.member.this.end_task(self.task);
+        self.member.this.end_call(&self.call);
     }
 }
 
@@ -74,6 +91,7 @@ impl Member {
             this,
             calls: AtomicUsize::new(0),
             is_spent: AtomicBool::new(false),
+            is_late: AtomicBool::new(false),
             fate: Mutex::new(None),
             made: Instant::now(),
             moved_ms: AtomicU64::new(0),
@@ -152,6 +170,7 @@ impl http_body::Body for GuardedByMember {
                 None => {
                     self.has_ended = true;
                     if let Some(failure) = self.taken.member.fate() {
+                        self.taken.report(&failure);
                         return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
                     }
                     return Poll::Ready(self.held.take().map(Ok));

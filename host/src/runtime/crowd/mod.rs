@@ -51,6 +51,8 @@ struct Bounds {
     settings: Instances,
     /// Requests that an instance handles at a time.
     concurrency: usize,
+    /// From the call to the response head.
+    time: Duration,
     room: Arc<Semaphore>,
     members: Mutex<HashMap<Arc<str>, Arc<Member>>>,
     retired: AtomicBool,
@@ -83,6 +85,7 @@ impl Crowd {
             blueprint: Arc::downgrade(blueprint),
             room: Arc::new(Semaphore::new(settings.max)),
             concurrency: blueprint.concurrency(settings.concurrency),
+            time: blueprint.context().config.limits.time,
             settings,
             members: Mutex::default(),
             retired: AtomicBool::new(false),
@@ -105,9 +108,13 @@ impl Crowd {
     ) -> (Option<Arc<str>>, Result<Response, GuestFailure>) {
         let copy = copy_of(&request);
         let (member, result) = send(&self.shared, request, call.clone()).await;
-        let Err(GuestFailure::Trap { .. }) = &result else { return (member, result) };
-        let Some(copy) = copy else { return (member, result) };
-        send(&self.solo, copy, call).await
+        match (result, copy) {
+            (Err(NoResponse::WithInstance(_)), Some(copy)) => {
+                let (member, result) = send(&self.solo, copy, call).await;
+                (member, result.map_err(GuestFailure::from))
+            }
+            (result, _) => (member, result.map_err(GuestFailure::from)),
+        }
     }
 
     /// How many instances there are, and how many of them have a request.
@@ -139,17 +146,17 @@ async fn send(
     handler: &ProxyHandler<Maker>,
     request: Request,
     call: Arc<Call>,
-) -> (Option<Arc<str>>, Result<Response, GuestFailure>) {
+) -> (Option<Arc<str>>, Result<Response, NoResponse>) {
     let taker = Arc::new(Mutex::new(None));
     let ticket = Ticket { call: call.clone(), taker: taker.clone() };
-    let answer =
-        tokio::time::timeout_at(call.deadline, hand_over(handler, ticket, request.map(to_guest))).await;
+    let deadline = call.deadline.min(Instant::now() + handler.state().bounds.time);
+    let answer = tokio::time::timeout_at(deadline, hand_over(handler, ticket, request.map(to_guest))).await;
     let taken = taker.lock().unwrap_or_else(PoisonError::into_inner).take();
     let name = taken.as_ref().map(|taken: &Taken| taken.member.name.clone());
     let result = match answer {
         Ok(Ok(response)) => Ok(response.map(|body| guarded(from_guest(body), taken))),
         Ok(Err(error)) => Err(failure(error, taken.as_ref()).await),
-        Err(_) => Err(GuestFailure::Timeout("time")),
+        Err(_) => Err(NoResponse::Own(GuestFailure::Timeout("time"))),
     };
     (name, result)
 }
@@ -189,18 +196,33 @@ fn copy_of(request: &Request) -> Option<Request> {
 }
 
 /// Why there is no response.
-async fn failure(error: wasmtime::Error, taken: Option<&Taken>) -> GuestFailure {
+enum NoResponse {
+    /// The request itself came to nothing.
+    Own(GuestFailure),
+    /// Its instance ended, by the fault of any request on it.
+    WithInstance(GuestFailure),
+}
+
+impl From<NoResponse> for GuestFailure {
+    fn from(none: NoResponse) -> Self {
+        match none {
+            NoResponse::Own(failure) | NoResponse::WithInstance(failure) => failure,
+        }
+    }
+}
+
+async fn failure(error: wasmtime::Error, taken: Option<&Taken>) -> NoResponse {
     if error.is::<ExpirationError>() {
-        return GuestFailure::Timeout("time");
+        return NoResponse::Own(GuestFailure::Timeout("time"));
     }
     if let Some(refused) = error.downcast_ref::<InstantiationError<Ticket>>() {
-        return GuestFailure::of(&refused.error, None);
+        return NoResponse::Own(GuestFailure::of(&refused.error, None));
     }
     if !error.is::<TrapOrPanicError>() {
-        return GuestFailure::ErrorResponse(format!("{error:#}"));
+        return NoResponse::Own(GuestFailure::ErrorResponse(format!("{error:#}")));
     }
     let lost = || GuestFailure::Trap { message: "its instance ended".into(), frames: Vec::new() };
-    let Some(Taken { member, .. }) = taken else { return lost() };
+    let Some(Taken { member, .. }) = taken else { return NoResponse::WithInstance(lost()) };
     // What ended the instance is known a moment after its requests are dropped.
     let known = async {
         loop {
@@ -210,7 +232,7 @@ async fn failure(error: wasmtime::Error, taken: Option<&Taken>) -> GuestFailure 
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(END_TIME_MAX, known).await.unwrap_or_else(|_| lost())
+    NoResponse::WithInstance(tokio::time::timeout(END_TIME_MAX, known).await.unwrap_or_else(|_| lost()))
 }
 
 impl Bounds {

@@ -86,6 +86,8 @@ impl WorkerState for Worker {
             || self.member.is_spent.load(Ordering::Relaxed);
         match is_worn {
             true => ShouldAccept::Never,
+            // What is left of the request before, such as a body that is still read, could not be told from the next.
+            false if self.bounds.concurrency == 1 && self.member.this.calls() > 0 => ShouldAccept::No,
             false if concurrent >= self.bounds.concurrency => ShouldAccept::No,
             false => ShouldAccept::Yes,
         }
@@ -99,14 +101,15 @@ impl WorkerState for Worker {
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let Ticket { call, taker } = ticket;
         self.member.calls.fetch_add(1, Ordering::Relaxed);
-        let taken = Taken::new(self.member.clone(), task, self.clock.run());
+        let taken = Taken::new(self.member.clone(), call.clone(), self.clock.run());
         *taker.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
         let state = store.data_mut();
         let deadline = call.deadline.min(Instant::now() + state.service().config.limits.time);
         state.this.begin_task(task, call);
         let is_spent = state.count_holdings().is_err() || state.memory.is_high();
         self.member.is_spent.store(is_spent, Ordering::Relaxed);
-        Box::pin(Expiry { timer: Mutex::new(Box::pin(sleep_until(deadline))) })
+        let timer = Mutex::new(Box::pin(sleep_until(deadline)));
+        Box::pin(Expiry { timer, member: self.member.clone() })
     }
 
     fn drop(&self, mut store: Store<GuestState>, result: Result<(), wasmtime::Error>) {
@@ -123,13 +126,24 @@ impl WorkerState for Worker {
 /// A timer that may be shared, as the handler asks; nobody does.
 struct Expiry {
     timer: Mutex<Pin<Box<Sleep>>>,
+    member: Arc<Member>,
 }
 
 impl Future for Expiry {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.timer.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll(context)
+        let over = self.timer.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll(context);
+        over.map(|()| self.member.is_late.store(true, Ordering::Relaxed))
+    }
+}
+
+impl Lifetime {
+    /// Whether the instance takes no request any more, and no response of it is read.
+    fn is_over(&self) -> bool {
+        let is_leaving =
+            self.member.is_late.load(Ordering::Relaxed) || self.bounds.retired.load(Ordering::Acquire);
+        is_leaving && self.member.this.calls() == 0
     }
 }
 
@@ -146,6 +160,8 @@ impl WorkerExpiration for Lifetime {
         let limits = &self.member.this.service.config.limits;
         let start = Instant::from_std(start);
         let (until, limit) = match status {
+            // Nobody listens any more to what the guest still does.
+            WorkerStatus::PostReturn if self.is_over() => return Poll::Ready(()),
             WorkerStatus::Idle if self.bounds.retired.load(Ordering::Acquire) => return Poll::Ready(()),
             WorkerStatus::Idle => (start + IDLE_TIME_MAX, None),
             WorkerStatus::Requests => (start + limits.time + GRACE, Some("time")),
