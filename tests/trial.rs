@@ -7,7 +7,7 @@ use crate::limits::probe;
 use crate::support::guests::component;
 use crate::support::host::Host;
 use crate::support::load::Load;
-use crate::support::version::version_of;
+use crate::support::version::{replaced, version_of};
 
 /// What this host calls the interface, and what an author of another time might.
 const INTERFACE: &str = "hostel:service/database@0.1.0";
@@ -128,21 +128,6 @@ fn refused(host: &Host, service: &str, name: &str, bytes: &[u8]) -> String {
 /// The probe with another plan for its trial.
 fn marked(good: &[u8], key: &str, plan: &str) -> Vec<u8> {
     replaced(good, &format!("probe-{key}=well  "), &format!("probe-{key}={plan:6}"))
-}
-
-/// The bytes with each occurrence of one text replaced by another of the same length.
-fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
-    assert_eq!(from.len(), to.len(), "another length would break the component's own counts");
-    let mut changed = bytes.to_vec();
-    let mut found = 0;
-    for start in 0..=bytes.len() - from.len() {
-        if bytes[start..].starts_with(from.as_bytes()) {
-            changed[start..start + to.len()].copy_from_slice(to.as_bytes());
-            found += 1;
-        }
-    }
-    assert!(found > 0, "{from} is not in the component");
-    changed
 }
 
 /// Bytes without meaning, the same in each run (xorshift).

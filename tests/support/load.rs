@@ -21,6 +21,18 @@ pub struct Report {
     pub failures: Vec<String>,
 }
 
+impl Report {
+    /// The time within which so many of a thousand requests were answered.
+    pub fn time_of(&self, per_mille: usize) -> Duration {
+        let mut times = self.times.clone();
+        times.sort();
+        times
+            .get((times.len() * per_mille / 1000).min(times.len().saturating_sub(1)))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
 impl Load {
     /// Sends GET requests to `path`, one each `interval`, each on its way whether or not the one before has ended.
     pub fn start(client: Client, path: &'static str, interval: Duration) -> Self {

@@ -14,5 +14,8 @@ pub mod scene;
 pub mod shop;
 pub mod upstream;
 pub mod version;
+pub mod stamps;
+pub mod lasting;
+pub mod samples;
 pub mod origin;
 pub mod counting_origin;

@@ -11,6 +11,7 @@ mod plan;
 mod plain;
 mod reaching;
 mod sql;
+mod stamp;
 mod transactions;
 
 use hostel_sdk::Router;
@@ -32,6 +33,9 @@ fn routes() -> Router {
         .get("/{prefix}/counter", plain::counter)
         .get("/{prefix}/say", plain::say)
         .post("/{prefix}/say", plain::say)
+        .get("/{prefix}/stamp", stamp::stamp)
+        .post("/{prefix}/stamp", stamp::stamp)
+        .get("/{prefix}/relay", stamp::relay)
         .get("/{prefix}/trap", failing::trap)
         .get("/{prefix}/loop", failing::spin)
         .get("/{prefix}/loop-host", failing::spin_in_the_host)
