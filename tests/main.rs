@@ -24,6 +24,7 @@ mod login;
 mod shop;
 mod crash;
 mod deploys;
+mod deploy_load;
 mod reload;
 mod operation;
 mod limits;
