@@ -46,4 +46,5 @@ mod grants;
 mod messages;
 mod sql;
 mod trial;
+mod bad_artefacts;
 mod examples;

@@ -17,5 +17,7 @@ pub mod version;
 pub mod stamps;
 pub mod lasting;
 pub mod samples;
+pub mod compiler;
+pub mod artefacts;
 pub mod origin;
 pub mod counting_origin;
