@@ -7,14 +7,18 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::deploy_load::deploy;
 use crate::support::guests::{component, repository};
 use crate::support::host::Host;
 use crate::support::load::Load;
 use crate::support::shop::{Shop, place};
-use crate::support::version::version_of;
+use crate::support::version::{stamped, version_of};
 
 /// New versions that are deployed under load.
 const DEPLOYS: usize = 20;
+
+/// A rollback takes no longer.
+const ROLLBACK_TIME_MAX: Duration = Duration::from_secs(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_deploys_under_load_fail_no_request() {
@@ -111,21 +115,36 @@ async fn the_same_component_again_changes_nothing_and_an_older_one_keeps_its_num
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_deploy_leaves_the_old_or_the_new_version() {
+async fn a_rollback_is_one_call_and_takes_less_than_a_second() {
     let mut host = Host::start(&probe_config(component("probe").to_str().unwrap())).await;
-    for round in 0..6_u64 {
-        let file = host.path("next.wasm");
-        fs::write(&file, version_of(&component("probe"), &round.to_string())).unwrap();
-        let before = active(&host);
-        let mut deploy = host.command(&["deploy", "probe", file.to_str().unwrap()]).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(rand::random_range(1..250))).await;
-        host.kill();
-        deploy.wait().unwrap();
-        host.launch().await;
-        let after = active(&host);
-        assert!(after >= before, "{before} {after}");
-        assert_eq!(host.client().get("/probe/ok").await.status, 200);
+    let good = fs::read(component("probe")).unwrap();
+    for mark in 1..4 {
+        deploy(&host.admin(), "probe", stamped(&good, mark)).await;
     }
+    let load = Load::start(host.client(), "/probe/ok", Duration::from_millis(10));
+    let mut times = Vec::new();
+    for expected in [3, 4].repeat(5) {
+        times.push(roll_back(&host, &json!({}), expected).await);
+    }
+    times.push(roll_back(&host, &json!({ "to": 1 }), 1).await);
+    let report = load.stop().await;
+    assert!(report.failures.is_empty(), "{:?}", report.failures);
+    // Also right after a start, when nothing of the other version is in memory.
+    assert!(host.terminate().await.success());
+    host.launch().await;
+    times.push(roll_back(&host, &json!({}), 4).await);
+    println!("rollbacks took {times:?}");
+    assert!(times.iter().all(|time| *time < ROLLBACK_TIME_MAX), "{times:?}");
+}
+
+/// Rolls back by one call of the admin API; the next request is answered by the version expected.
+async fn roll_back(host: &Host, to: &serde_json::Value, expected: u64) -> Duration {
+    let started = Instant::now();
+    let answer = host.admin().post("/services/probe/rollback", to).await;
+    let took = started.elapsed();
+    assert_eq!((answer.status, &answer.body["version"]["number"]), (200, &json!(expected)), "{answer:?}");
+    assert_eq!(host.client().get("/probe/ok").await.body["version"], expected);
+    took
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,7 @@ mod shop;
 mod crash;
 mod deploys;
 mod deploy_load;
+mod deploy_crash;
 mod reload;
 mod operation;
 mod limits;
