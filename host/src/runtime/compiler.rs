@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use rustix::process::{Resource, Rlimit, nice, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, nice, set_parent_process_death_signal, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
@@ -181,6 +181,8 @@ pub fn work(wasi: &str) -> anyhow::Result<()> {
     let _ = nice(NICENESS);
     let end = Rlimit { current: Some(ORPHAN_SECONDS), maximum: Some(ORPHAN_SECONDS) };
     let _ = setrlimit(Resource::Cpu, end);
+    // Nobody watches its memory once the host is gone. Threads of the runtime, which start it, live as long as that.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes)?;
     let code = engine(wasi.parse()?, Allocation::OnDemand)
