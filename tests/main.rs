@@ -26,6 +26,7 @@ mod crash;
 mod deploys;
 mod deploy_load;
 mod deploy_crash;
+mod storm;
 mod reload;
 mod operation;
 mod limits;
