@@ -16,6 +16,8 @@ const HELP = `tests/soak [--minutes M] [--rate R] [--out FILE] [--no-build]
 
 Half an hour of 200 requests a second unless told otherwise. Ends with 1 when a promise is broken.
 `;
+// Connections and instances are there by then.
+const START_SECONDS = 5;
 const QUIET_SECONDS = 15;
 // Services of the probe: one behaves, one does not always, one is called by both.
 const LIMITS = 'limits = { memory = "32MiB", cpu = "300ms" }';
@@ -48,6 +50,7 @@ async function soak() {
   mkdirSync(join(place, 'site'));
   writeFileSync(join(place, 'site/page.html'), '<p>here</p>\n'.repeat(5_000));
   const host = await startHost(place, configuration());
+  await new Load(host.url, { rate, misbehaves: false }).run(START_SECONDS);
   const quiet = await new Load(host.url, { rate, misbehaves: false }).run(QUIET_SECONDS);
   const watch = new Watch(host.pid);
   const load = new Load(host.url, { rate, misbehaves: true });

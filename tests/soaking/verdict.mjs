@@ -5,6 +5,8 @@ import { median, quantile, short } from '../bench/numbers.mjs';
 const WARM_UP_MINUTES_MAX = 5;
 const WARM_UP_SHARE = 0.4;
 const MEBIBYTES_PER_MINUTE_MAX = 1;
+// A slope over less is one of caches that fill.
+const SLOPE_MINUTES_MIN = 5;
 // Connections come and go: the middle of the last quarter may differ by so many from that of the first.
 const DESCRIPTORS_MAX = 4;
 const DELAY_MAX = 4;
@@ -23,7 +25,7 @@ export function judge({ quiet, busy, samples, isAlive }) {
   const promises = [
     promise('the host lives', isAlive ? 'yes' : 'no', 'yes', isAlive),
     promise('errors of the innocent', busy.innocent.errors, '0', busy.innocent.errors === 0),
-    promise('memory, MiB a minute', short(growth), `< ${MEBIBYTES_PER_MINUTE_MAX}`, growth < MEBIBYTES_PER_MINUTE_MAX),
+    memory(growth, warm.at(-1).minute - warm[0].minute),
     promise('file descriptors more', short(descriptors), `<= ${DESCRIPTORS_MAX}`, descriptors <= DESCRIPTORS_MAX),
     promise('p99 of the innocent, ms', short(p99), `<= ${short(most)}`, p99 <= most),
   ];
@@ -56,6 +58,12 @@ export function table({ promises, figures, statuses, faults }) {
     ...faults,
     '',
   ].join('\n');
+}
+
+function memory(growth, minutes) {
+  const isShort = minutes < SLOPE_MINUTES_MIN;
+  const is = isShort ? `${short(growth)}, too short to tell` : short(growth);
+  return promise('memory, MiB a minute', is, `< ${MEBIBYTES_PER_MINUTE_MAX}`, isShort || growth < MEBIBYTES_PER_MINUTE_MAX);
 }
 
 function promise(what, is, shall, kept) {
