@@ -101,8 +101,9 @@ async fn fifty_deploys_in_a_minute_fail_no_request_and_mix_no_versions() {
     );
     assert!(versions >= DEPLOYS as usize / 2, "only {versions} versions were asked");
     assert!(busy <= NO_DELAY.max(quiet * DELAY_MAX), "{busy:?} instead of {quiet:?}");
-    assert!(took <= TIME_MAX, "{took:?}");
     only_the_active_stays(&storm.host, active).await;
+    // Last, as it depends on the machine too: each new component takes a second of processor time.
+    assert!(took <= TIME_MAX, "{took:?}");
 }
 
 /// Deploys by the admin API; answers the number of the version.
