@@ -101,7 +101,11 @@ impl InstanceContext {
     /// Ends all calls, and with them their transactions; answers whether one was still open.
     pub fn end(&self) -> bool {
         let running = std::mem::take(&mut self.slot().running);
-        running.into_iter().fold(false, |was_open, ended| ended.call.end() || was_open)
+        let mut was_open = false;
+        for ended in running {
+            was_open |= ended.call.end();
+        }
+        was_open
     }
 
     /// Begins one of several calls, which the guest handles in this task.

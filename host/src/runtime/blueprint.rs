@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wasmtime::component::InstancePre;
-use wasmtime::{Store, UpdateDeadline};
+use wasmtime::component::{Component, InstancePre};
+use wasmtime::{Engine, Store, UpdateDeadline};
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
@@ -43,6 +43,32 @@ pub struct Exports {
     pub migrations: Option<service_exports::migrations::GuestIndices>,
     /// Knows whether it can work.
     pub health: Option<service_exports::health::GuestIndices>,
+}
+
+/// Checks that the exports which the host calls have the functions that it calls: their names alone say nothing.
+///
+/// # Errors
+///
+/// Which function is missing or has another shape.
+pub fn check_exports(
+    engine: &Engine,
+    component: &Component,
+    linked: &InstancePre<GuestState>,
+) -> wasmtime::Result<()> {
+    for (name, _) in component.component_type().exports(engine) {
+        let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
+        match interface {
+            "wasi:http/incoming-handler" => drop(http_exports::incoming_handler::GuestIndices::new(linked)?),
+            "wasi:http/handler" => drop(ServicePre::new(linked.clone())?),
+            "hostel:service/message-handler" => {
+                drop(service_exports::message_handler::GuestIndices::new(linked)?)
+            }
+            "hostel:service/migrations" => drop(service_exports::migrations::GuestIndices::new(linked)?),
+            "hostel:service/health" => drop(service_exports::health::GuestIndices::new(linked)?),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Blueprint {

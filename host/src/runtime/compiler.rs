@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use wasmparser::{Parser, Payload};
 
 use crate::runtime::engine::{Allocation, Wasi, engine};
 
@@ -28,12 +29,19 @@ const MEMORY_BYTES_MAX: u64 = 896 << 20;
 /// How often the compiler is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Compiling time of any component: small ones take a tenth of a second, those that are made to take long are refused
-/// within 10 s.
-const TIME_BASE: Duration = Duration::from_secs(8);
+/// Processor time for compiling any component: small ones take a tenth of a second, those that are made to take long
+/// are refused within 10 s on a quiet machine.
+const TIME_BASE: Duration = Duration::from_secs(6);
 
-/// Compiling time for each MiB of a component: ten times what JavaScript and Python take on one quiet core.
-const TIME_PER_MIB: Duration = Duration::from_secs(15);
+/// Code that has to do with that time.
+const CODE_BASE_BYTES: u64 = 2 << 20;
+
+/// Processor time for each further MiB of code: twice what the engines of JavaScript and Python take. Only code counts,
+/// so that nobody buys time with padding.
+const TIME_PER_MIB: Duration = Duration::from_secs(10);
+
+/// How many times as long as its processor time a compiler may take, which is nice to all else on a busy machine.
+const WAIT_FACTOR: u32 = 6;
 
 /// Machine code of one component at most: Python's is 35 MB.
 const CODE_BYTES_MAX: u64 = 512 << 20;
@@ -64,7 +72,7 @@ pub enum CompileError {
     #[error("{0}")]
     Malformed(String),
     /// It takes too long.
-    #[error("compiling took longer than `compile-time` allows for its size ({} s)", .0.as_secs())]
+    #[error("compiling took longer than `compile-time` allows for so much code ({} s)", .0.as_secs())]
     Time(Duration),
     /// It takes too much memory.
     #[error("compiling took more than `compile-memory` allows ({} MiB)", MEMORY_BYTES_MAX >> 20)]
@@ -106,7 +114,7 @@ impl Compiler {
                 let _ = input.write_all(bytes).await;
             }
         };
-        let time = TIME_BASE + TIME_PER_MIB.mul_f64(bytes.len() as f64 / f64::from(1 << 20));
+        let time = time_for(code_bytes(bytes));
         let work = async {
             tokio::join!(
                 feed,
@@ -136,14 +144,14 @@ impl Default for Compiler {
 
 /// Waits for the compiler to end, and ends it at a limit.
 async fn watch(child: &mut Child, time: Duration) -> Result<ExitStatus, CompileError> {
-    let deadline = Instant::now() + time;
+    let deadline = Instant::now() + time * WAIT_FACTOR;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let failure = loop {
         tokio::select! {
             status = child.wait() => return Ok(status?),
             now = look.tick() => {
-                if now >= deadline {
+                if now >= deadline || child.id().is_some_and(|process| processor_time(process) > time) {
                     break CompileError::Time(time);
                 }
                 if child.id().is_some_and(|process| resident_bytes(process) > MEMORY_BYTES_MAX) {
@@ -154,6 +162,31 @@ async fn watch(child: &mut Child, time: Duration) -> Result<ExitStatus, CompileE
     };
     child.kill().await?;
     Err(failure)
+}
+
+/// How long compiling so much code may take.
+fn time_for(code_bytes: u64) -> Duration {
+    let further = code_bytes.saturating_sub(CODE_BASE_BYTES) as f64 / f64::from(1 << 20);
+    TIME_BASE + TIME_PER_MIB.mul_f64(further)
+}
+
+/// The bytes of all functions in a component.
+fn code_bytes(component: &[u8]) -> u64 {
+    let payloads = Parser::new(0).parse_all(component).map_while(Result::ok);
+    let code = payloads.map(|payload| match payload {
+        Payload::CodeSectionStart { size, .. } => u64::from(size),
+        _ => 0,
+    });
+    code.sum()
+}
+
+/// The processor time that a process has used; none when it has ended.
+fn processor_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name of the program may hold spaces; it ends with the last bracket.
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();
+    let ticks: u64 = fields.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
 }
 
 /// The memory that a process uses now; 0 when it has ended.
@@ -190,4 +223,25 @@ pub fn work(wasi: &str) -> anyhow::Result<()> {
         .map_err(|error| anyhow!("{error:#}"))?;
     io::stdout().lock().write_all(&code)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_code_buys_time() {
+        assert_eq!(time_for(0), TIME_BASE);
+        assert_eq!(time_for(CODE_BASE_BYTES), TIME_BASE);
+        assert_eq!(time_for(CODE_BASE_BYTES + (3 << 20)), TIME_BASE + TIME_PER_MIB * 3);
+        assert_eq!(code_bytes(b"no component"), 0);
+    }
+
+    #[test]
+    fn the_time_of_a_process_is_what_it_computed() {
+        let until = std::time::Instant::now() + Duration::from_millis(50);
+        while std::time::Instant::now() < until {}
+        assert!(processor_time(std::process::id()) > Duration::ZERO);
+        assert_eq!(processor_time(u32::MAX), Duration::ZERO);
+    }
 }

@@ -154,7 +154,9 @@ impl Runtime {
         let Side { engine, linker } = self.side(compiled.wasi);
         imports::check(engine.engine(), &compiled.component, config)?;
         let shape = |error: wasmtime::Error| ComponentError::Shape(format!("{error:#}"));
-        linker.instantiate_pre(&compiled.component).map_err(shape)
+        let linked = linker.instantiate_pre(&compiled.component).map_err(shape)?;
+        blueprint::check_exports(engine.engine(), &compiled.component, &linked).map_err(shape)?;
+        Ok(linked)
     }
 
     fn side(&self, wasi: Wasi) -> &Side {
