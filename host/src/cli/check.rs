@@ -68,7 +68,7 @@ async fn check(runtime: &Runtime, service: &Arc<ServiceConfig>) -> Result<String
     let bytes = artifact::read(file).await.map_err(|error| error.to_string())?;
     let digest = Digest::of(&bytes);
     let compiled = runtime.compile(digest, bytes).await.map_err(|error| error.to_string())?;
-    runtime.check(&compiled, service).map_err(|error| error.to_string())?;
+    runtime.check_all(&compiled, service).map_err(|error| error.to_string())?;
     Ok(format!("fits ({})", digest.short()))
 }
 

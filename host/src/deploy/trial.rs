@@ -25,6 +25,9 @@ pub enum TrialError {
     /// No instance could be made.
     #[error("no instance of it could be made: {0}")]
     Start(String),
+    /// It lacks a function that the host would call.
+    #[error("it cannot be called: {0}")]
+    Uncallable(String),
     /// It could not tell its migrations.
     #[error("it failed while it told its migrations: {0}")]
     Migrations(String),
@@ -59,6 +62,7 @@ impl Trial {
         let context = blueprint.context().clone();
         let mut instance =
             blueprint.instantiate().await.map_err(|failure| TrialError::Start(failure.story()))?;
+        blueprint.check_exports().map_err(TrialError::Uncallable)?;
         let scripts = instance
             .migrations(Arc::new(call(None)))
             .await

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use wasmtime::component::{Component, InstancePre};
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::component::InstancePre;
+use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
 
@@ -50,12 +50,8 @@ pub struct Exports {
 /// # Errors
 ///
 /// Which function is missing or has another shape.
-pub fn check_exports(
-    engine: &Engine,
-    component: &Component,
-    linked: &InstancePre<GuestState>,
-) -> wasmtime::Result<()> {
-    for (name, _) in component.component_type().exports(engine) {
+pub fn check_exports(linked: &InstancePre<GuestState>) -> wasmtime::Result<()> {
+    for (name, _) in linked.component().component_type().exports(linked.engine()) {
         let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
         match interface {
             "wasi:http/incoming-handler" => drop(http_exports::incoming_handler::GuestIndices::new(linked)?),
@@ -87,6 +83,15 @@ impl Blueprint {
         };
         let concurrent = ServicePre::new(linked.clone()).ok();
         Self { engine, exports, context, linked, concurrent, handles_several, made: AtomicU64::new(0) }
+    }
+
+    /// Checks that the component has every function that the host would call.
+    ///
+    /// # Errors
+    ///
+    /// Which one is missing or has another shape.
+    pub fn check_exports(&self) -> Result<(), String> {
+        check_exports(&self.linked).map_err(|error| format!("{error:#}"))
     }
 
     /// Whether it exports the HTTP handler of WASI 0.3.

@@ -96,15 +96,17 @@ impl Runtime {
     ///
     /// When the bytes are no component, or compiling reaches a limit.
     pub async fn compile(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Compiled, ComponentError> {
-        let wasi = Wasi::of(&bytes);
-        let engine = self.side(wasi).engine.engine();
+        let seen = bytes.clone();
+        let look = move || (Wasi::of(&seen), compiler::code_bytes(&seen));
+        let looked = tokio::task::spawn_blocking(look).await;
+        let (wasi, code_bytes) = looked.map_err(|error| ComponentError::Malformed(error.to_string()))?;
         if let Some(component) = self.load(wasi, digest).await {
             return Ok(Compiled { wasi, component, compile_time: None });
         }
         let started = Instant::now();
-        let code = self.compiler.compile(wasi, &bytes).await?;
+        let code = self.compiler.compile(wasi, code_bytes, &bytes).await?;
         let compile_time = Some(started.elapsed());
-        let component = self.cache.keep(engine, &digest, &code);
+        let component = self.cache.keep(self.side(wasi).engine.engine(), &digest, &code);
         let component = component.map_err(|error| ComponentError::Malformed(format!("{error:#}")))?;
         Ok(Compiled { wasi, component, compile_time })
     }
@@ -146,6 +148,16 @@ impl Runtime {
         self.fit(compiled, config).map(drop)
     }
 
+    /// The same, and that it has every function that the host would call; a deploy looks at that once it has started.
+    ///
+    /// # Errors
+    ///
+    /// When something does not fit, in words.
+    pub fn check_all(&self, compiled: &Compiled, config: &ServiceConfig) -> Result<(), ComponentError> {
+        let linked = self.fit(compiled, config)?;
+        blueprint::check_exports(&linked).map_err(|error| ComponentError::Shape(format!("{error:#}")))
+    }
+
     fn fit(
         &self,
         compiled: &Compiled,
@@ -154,9 +166,7 @@ impl Runtime {
         let Side { engine, linker } = self.side(compiled.wasi);
         imports::check(engine.engine(), &compiled.component, config)?;
         let shape = |error: wasmtime::Error| ComponentError::Shape(format!("{error:#}"));
-        let linked = linker.instantiate_pre(&compiled.component).map_err(shape)?;
-        blueprint::check_exports(engine.engine(), &compiled.component, &linked).map_err(shape)?;
-        Ok(linked)
+        linker.instantiate_pre(&compiled.component).map_err(shape)
     }
 
     fn side(&self, wasi: Wasi) -> &Side {
