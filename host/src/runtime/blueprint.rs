@@ -53,16 +53,19 @@ pub struct Exports {
 pub fn check_exports(linked: &InstancePre<GuestState>) -> wasmtime::Result<()> {
     for (name, _) in linked.component().component_type().exports(linked.engine()) {
         let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
-        match interface {
-            "wasi:http/incoming-handler" => drop(http_exports::incoming_handler::GuestIndices::new(linked)?),
-            "wasi:http/handler" => drop(ServicePre::new(linked.clone())?),
-            "hostel:service/message-handler" => {
-                drop(service_exports::message_handler::GuestIndices::new(linked)?)
+        let found = match interface {
+            "wasi:http/incoming-handler" => {
+                http_exports::incoming_handler::GuestIndices::new(linked).map(|_| ())
             }
-            "hostel:service/migrations" => drop(service_exports::migrations::GuestIndices::new(linked)?),
-            "hostel:service/health" => drop(service_exports::health::GuestIndices::new(linked)?),
-            _ => {}
-        }
+            "wasi:http/handler" => ServicePre::new(linked.clone()).map(|_| ()),
+            "hostel:service/message-handler" => {
+                service_exports::message_handler::GuestIndices::new(linked).map(|_| ())
+            }
+            "hostel:service/migrations" => service_exports::migrations::GuestIndices::new(linked).map(|_| ()),
+            "hostel:service/health" => service_exports::health::GuestIndices::new(linked).map(|_| ()),
+            _ => Ok(()),
+        };
+        found?;
     }
     Ok(())
 }
