@@ -177,6 +177,9 @@ impl Storm {
                     faults.extend(connection.end().await.err());
                     return faults;
                 }
+                if connection.is_closing() {
+                    break;
+                }
                 tokio::time::sleep(Duration::from_millis(random.random_range(0..15))).await;
             }
         }

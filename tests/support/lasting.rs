@@ -18,6 +18,7 @@ pub struct Lasting {
     address: SocketAddr,
     /// Answers how the connection ended.
     driver: JoinHandle<hyper::Result<()>>,
+    is_closing: bool,
 }
 
 enum Sender {
@@ -42,14 +43,14 @@ impl Lasting {
     /// A connection of HTTP/1.1.
     pub async fn one(address: SocketAddr) -> Self {
         let (sender, connection) = http1::handshake(connect(address).await).await.unwrap();
-        Self { sender: Sender::One(sender), address, driver: tokio::spawn(connection) }
+        Self { sender: Sender::One(sender), address, driver: tokio::spawn(connection), is_closing: false }
     }
 
     /// A connection of HTTP/2.
     pub async fn two(address: SocketAddr) -> Self {
         let handshake = http2::handshake(TokioExecutor::new(), connect(address).await);
         let (sender, connection) = handshake.await.unwrap();
-        Self { sender: Sender::Two(sender), address, driver: tokio::spawn(connection) }
+        Self { sender: Sender::Two(sender), address, driver: tokio::spawn(connection), is_closing: false }
     }
 
     /// GET, or POST where there is a body.
@@ -73,7 +74,13 @@ impl Lasting {
                 sender.send_request(request.uri(uri).body(body).unwrap()).await.map_err(told)?
             }
         };
+        self.is_closing = response.headers().get("connection").is_some_and(|value| value == "close");
         hear(response).await
+    }
+
+    /// Whether the host has announced that it closes the connection, as it does behind a body that it did not read.
+    pub fn is_closing(&self) -> bool {
+        self.is_closing
     }
 
     /// Ends it; there must be nothing on it but what was asked for.
