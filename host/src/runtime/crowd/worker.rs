@@ -100,6 +100,8 @@ impl WorkerState for Worker {
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let Ticket { call, taker } = ticket;
+        // The slice of an instance that had nothing to do is over: without a new one each request would wait for a turn.
+        store.set_epoch_deadline(1);
         self.member.calls.fetch_add(1, Ordering::Relaxed);
         let taken = Taken::new(self.member.clone(), call.clone(), self.clock.run());
         *taker.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
