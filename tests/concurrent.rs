@@ -1,5 +1,6 @@
 //! Guests of WASI 0.3: one instance handles several requests, and yet none of them pays for another.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -10,6 +11,7 @@ use crate::gateway::raw;
 use crate::limits::probe;
 use crate::support::client::{Answer, Client};
 use crate::support::host::Host;
+use crate::support::lasting::Lasting;
 use crate::support::scene::{Scene, service};
 
 /// The limits of the guest.
@@ -39,6 +41,38 @@ fn ask(client: &Client, path: &'static str, count: usize) -> JoinSet<Answer> {
     asked
 }
 
+/// The same, once instances have taken all of them.
+async fn begin(scene: &Scene, path: &'static str, count: usize) -> JoinSet<Answer> {
+    let before = calls(scene).await;
+    let asked = ask(&scene.client, path, count);
+    until_taken(scene, &before, count as u64).await;
+    asked
+}
+
+/// How many requests each instance has taken.
+async fn calls(scene: &Scene) -> BTreeMap<String, u64> {
+    let instances = scene.host.admin().get("/services/concurrent/instances").await.body;
+    let instances = instances.as_array().unwrap();
+    let call = |instance: &Value| {
+        (instance["name"].as_str().unwrap().to_owned(), instance["calls"].as_u64().unwrap())
+    };
+    instances.iter().map(call).collect()
+}
+
+/// Waits until instances have taken so many requests more than before.
+async fn until_taken(scene: &Scene, before: &BTreeMap<String, u64>, count: u64) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = calls(scene).await;
+        let more = |(name, calls): (&String, &u64)| calls - before.get(name).copied().unwrap_or_default();
+        if now.iter().map(more).sum::<u64>() >= count {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{count} requests are not taken: {before:?}, then {now:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// GET; the status 0 when there is no answer long after every limit of the service.
 async fn get(client: &Client, path: &str) -> Answer {
     let request = client.request(Method::GET, path).timeout(PATIENCE);
@@ -52,8 +86,7 @@ async fn get(client: &Client, path: &str) -> Answer {
 async fn who_waits_holds_nobody_up() {
     let scene = Scene::open(&guest(1)).await;
     let began = Instant::now();
-    let waiting = ask(&scene.client, "/concurrent/wait?ms=3000", 8);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let waiting = begin(&scene, "/concurrent/wait?ms=3000", 8).await;
     for _ in 0..5 {
         let asked = Instant::now();
         assert_eq!(scene.get("/concurrent/ok").await.body, "handled");
@@ -99,8 +132,7 @@ async fn a_misdeed_harms_only_its_own_request() {
             [("trap", 502), ("allocate", 502), ("loop", 504), ("loop-host", 504), ("wait?ms=60000", 504)]
         {
             // Two seconds each: done again one after another they all end within the time limit.
-            let beside = ask(&scene.client, "/concurrent/wait?ms=2000", 3);
-            tokio::time::sleep(Duration::from_millis(300)).await;
+            let beside = begin(&scene, "/concurrent/wait?ms=2000", 3).await;
             let answer = get(&scene.client, &format!("/concurrent/{misdeed}")).await;
             if answer.status != status {
                 faults.push(format!("{misdeed} on {instances}: {answer:?}"));
@@ -123,11 +155,11 @@ async fn a_misdeed_harms_only_its_own_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_not_be_done_twice_is_not_tried_again() {
     let scene = Scene::open(&guest(1)).await;
-    let client = scene.client.clone();
+    let (client, before) = (scene.client.clone(), calls(&scene).await);
     let posted = tokio::spawn(async move {
         client.send(client.request(Method::POST, "/concurrent/wait?ms=2000").body("once")).await
     });
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    until_taken(&scene, &before, 1).await;
     assert_eq!(scene.get("/concurrent/trap").await.status, 502);
     assert_eq!(posted.await.unwrap().status, 502);
     scene.close().await;
@@ -189,6 +221,17 @@ async fn a_late_trap_cuts_the_response() {
         faults.push("no line of the host tells of a late trap".to_owned());
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trailers_follow_the_last_of_an_announced_length() {
+    let scene = Scene::open(&guest(1)).await;
+    let mut connection = Lasting::two(scene.host.gateway_address()).await;
+    let heard = connection.ask("/concurrent/trailers", None).await.unwrap();
+    assert_eq!((heard.status, &*heard.text), (200, "handled"));
+    assert_eq!(heard.trailers["x-after"], "all");
+    connection.end().await.unwrap();
     scene.close().await;
 }
 

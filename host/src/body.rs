@@ -42,3 +42,24 @@ pub fn empty() -> Body {
 pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
+
+/// The request with an empty body.
+pub fn copy_head(request: &Request) -> Request {
+    let mut copy = Request::new(empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    copy
+}
+
+/// A body that keeps something until it is dropped.
+pub fn keeping<E: 'static>(
+    body: UnsyncBoxBody<Bytes, E>,
+    kept: impl Send + 'static,
+) -> UnsyncBoxBody<Bytes, E> {
+    let hold = move |error| {
+        let _kept = &kept;
+        error
+    };
+    body.map_err(hold).boxed_unsync()
+}

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -37,6 +38,8 @@ pub struct Heard {
     pub begun: Instant,
     /// The body.
     pub text: String,
+    /// What followed it.
+    pub trailers: HeaderMap,
 }
 
 impl Lasting {
@@ -103,9 +106,10 @@ async fn hear(response: Response<Incoming>) -> Result<Heard, String> {
     let request_id =
         response.headers().get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
     let request_id = request_id.to_owned();
-    let bytes = response.into_body().collect().await.map_err(told)?.to_bytes();
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Heard { status, request_id, begun, text })
+    let body = response.into_body().collect().await.map_err(told)?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+    Ok(Heard { status, request_id, begun, text, trailers })
 }
 
 fn told(error: hyper::Error) -> String {

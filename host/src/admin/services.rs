@@ -134,7 +134,7 @@ pub async fn roll_back(
 
 fn view(control: &Control, record: ServiceRecord) -> ServiceView {
     let active = control.balancer.service(record.name.as_str()).and_then(|service| service.active());
-    let met = active.map(|version| version.pool.blueprint().context().usage.hits());
+    let met = active.map(|version| version.context().usage.hits());
     ServiceView { record, limits_met: met.unwrap_or_default() }
 }
 

@@ -60,12 +60,11 @@ struct Pace {
 impl Admission {
     /// Lets so many in at once, while so many may wait, each for `wait_max` at most.
     pub fn new(places: usize, waiting_max: usize, wait_max: Duration, share: Arc<Share>) -> Arc<Self> {
-        let processors = std::thread::available_parallelism().map_or(1, |processors| processors.get());
         let pace = Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None };
         Arc::new(Self {
             queue: Queue::new(places, waiting_max),
             places_max: places,
-            places_min: processors.min(places),
+            places_min: share.processors().min(places),
             wait_max,
             share,
             pace: Mutex::new(pace),
@@ -97,8 +96,7 @@ impl Admission {
 
     /// How many may run at once now.
     pub fn places(&self) -> usize {
-        let pace = self.pace();
-        self.places_max - pace.withheld - pace.owed
+        self.pace().places(self)
     }
 
     fn admitted(self: &Arc<Self>, place: Place) -> Admitted {
@@ -133,6 +131,11 @@ impl Admission {
 }
 
 impl Pace {
+    /// How many may run at once now.
+    fn places(&self, admission: &Admission) -> usize {
+        admission.places_max - self.withheld - self.owed
+    }
+
     /// Measures the rate of the window that ends now.
     fn measure(&mut self, now: Instant, is_queued: bool) {
         let window = now - self.thought_over;
@@ -144,7 +147,7 @@ impl Pace {
 
     /// Changes the number of places; answers how many are to be put back.
     fn think_over(&mut self, admission: &Admission, stretch: Option<f64>) -> usize {
-        let places = admission.places_max - self.withheld - self.owed;
+        let places = self.places(admission);
         if stretch.is_some_and(|stretch| stretch > STRETCH_MAX) {
             let fewer = (places / 5).max(1).min(places.saturating_sub(admission.places_min));
             self.owed += fewer;

@@ -183,7 +183,7 @@ impl Balancer {
         version.pool.shrink(Instant::now());
         let size = version.pool.size();
         self.metrics.pool(name, version.number, size.all, size.busy, size.waiting);
-        let context = version.pool.blueprint().context();
+        let context = version.context();
         self.metrics.memory(name, context.usage.memory.used());
         self.metrics.log_lines_dropped(name, context.host.journal.dropped(name));
         let health =

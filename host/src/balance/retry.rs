@@ -14,7 +14,7 @@ use crate::balance::Target;
 use crate::balance::call::{Answer, Call, CallError, Tries};
 use crate::balance::lend::Lender;
 use crate::balance::verdict::is_passing;
-use crate::body::{Request, empty};
+use crate::body::{Request, copy_head};
 use crate::config::Retry;
 
 /// What one repeated call costs, in hundredths: a call earns as many as the policy has percent.
@@ -143,15 +143,6 @@ impl Spare {
             Err(_) => false,
         }
     }
-}
-
-/// The request without its body.
-fn copy_head(request: &Request) -> Request {
-    let mut copy = http::Request::new(empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    copy
 }
 
 /// The pause after so many tries: doubled each time, and shortened by up to half by chance, so that calls that failed

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use http_body_util::BodyExt;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -16,14 +15,14 @@ use crate::balance::call::{Answer, Call, CallError};
 use crate::balance::pool::{Lease, NoInstance, Pool};
 use crate::balance::retry::Budget;
 use crate::balance::verdict::{Excuses, Verdict};
-use crate::body::{Body, Request};
+use crate::body::{Request, keeping};
 use crate::config::{Retry, ServiceConfig};
 use crate::interfaces::call::Call as GuestCall;
+use crate::interfaces::service::ServiceContext;
 use crate::names::{ServiceName, VersionNumber};
 use crate::runtime::digest::Digest;
 use crate::runtime::driven::{Driven, HeadSender};
 use crate::runtime::failure::GuestFailure;
-use crate::telemetry::journal::{Level, Speaker, Stream};
 use crate::telemetry::trace::TraceContext;
 
 /// How long a message waits before it looks again for room for one more instance in the host.
@@ -37,6 +36,13 @@ pub struct Version {
     pub digest: Digest,
     /// Its instances.
     pub pool: Arc<Pool>,
+}
+
+impl Version {
+    /// What its instances share.
+    pub fn context(&self) -> &Arc<ServiceContext> {
+        self.pool.blueprint().context()
+    }
 }
 
 /// A service of this host.
@@ -78,7 +84,7 @@ impl Service {
 
     /// How calls are tried again where the caller does not say.
     pub fn retry(&self) -> Option<Arc<Retry>> {
-        self.active.load().as_ref()?.pool.blueprint().context().config.retry.clone()
+        self.active.load().as_ref()?.context().config.retry.clone()
     }
 
     /// What is left for trying calls again.
@@ -113,7 +119,7 @@ impl Service {
         if version.pool.crowd().is_some() {
             return Box::pin(self.send_to_crowd(version, call, pass)).await;
         }
-        let lease = self.lease(&version, call.deadline, pass).await?;
+        let lease = self.entered(&version, pass, version.pool.acquire(call.deadline)).await?;
         let instance = lease.name().clone();
         let guest_call = guest_call(&call);
         let (head, begun) = oneshot::channel();
@@ -131,27 +137,25 @@ impl Service {
         call: Call,
         pass: Pass,
     ) -> Result<Answer, CallError> {
-        let started = Instant::now();
-        let admitted = version.pool.admit(call.deadline).await;
-        let admitted = admitted.map_err(|error| self.refuse(&version, pass, started, error))?;
+        let admitted = self.entered(&version, pass, version.pool.admit(call.deadline)).await?;
         let Some(crowd) = version.pool.crowd() else {
             return Err(CallError::NoVersion(self.name.clone()));
         };
         let guest_call = guest_call(&call);
         let (mut request, deadline) = (call.request, call.deadline);
-        let own_deadline = Instant::now() + version.pool.blueprint().context().config.limits.time;
+        let own_deadline = Instant::now() + version.context().config.limits.time;
         let excuses = Excuses::watch(&mut request, own_deadline, deadline);
         let (instance, result) = crowd.handle(request, guest_call.clone()).await;
         match result {
             Ok(response) => {
                 self.note(pass, Verdict::Answered);
                 let number = Some(version.number);
-                let response = response.map(|body| kept(body, (admitted, version)));
+                let response = response.map(|body| keeping(body, (admitted, version)));
                 Ok(Answer { response, version: number, instance, upgraded: None })
             }
             Err(failure) => {
-                self.report(&version, instance.as_ref(), Some(&guest_call), &failure);
-                self.note(pass, Verdict::of_guest(&failure, &excuses));
+                failure.report(version.context(), instance.as_ref(), Some(&guest_call));
+                self.blame(&version, pass, Verdict::of_guest(&failure, &excuses));
                 Err(failure.into())
             }
         }
@@ -171,12 +175,12 @@ impl Service {
         let mut lease = match lease {
             Ok(lease) => lease,
             Err(failure) => {
-                self.report(&version, None, None, &failure);
+                failure.report(version.context(), None, None);
                 return (number, Err(failure));
             }
         };
         let name = lease.name().clone();
-        let limits = &version.pool.blueprint().context().config.limits;
+        let limits = &version.context().config.limits;
         let request: Arc<str> = format!("{}#{}", delivery.id, delivery.attempt).into();
         let mut call = GuestCall::new(request, trace_of(delivery), Instant::now() + limits.time);
         call.delivery = Some(OnceKey {
@@ -191,7 +195,7 @@ impl Service {
         };
         match &result {
             Ok(_) => lease.give_back(),
-            Err(failure) => self.report(&version, Some(&name), Some(&call), failure),
+            Err(failure) => failure.report(version.context(), Some(&name), Some(&call)),
         }
         (number, result)
     }
@@ -210,31 +214,29 @@ impl Service {
         }
     }
 
-    async fn lease(&self, version: &Version, deadline: Instant, pass: Pass) -> Result<Lease, CallError> {
+    /// Waits until a call is let in, and tells how long that took.
+    async fn entered<T>(
+        &self,
+        version: &Version,
+        pass: Pass,
+        entering: impl Future<Output = Result<T, NoInstance>>,
+    ) -> Result<T, CallError> {
         let started = Instant::now();
-        let lease = version.pool.acquire(deadline).await;
-        let lease = lease.map_err(|error| self.refuse(version, pass, started, error))?;
-        let context = version.pool.blueprint().context();
+        let entered = entering.await;
+        let context = version.context();
         context.host.metrics.queue_wait(&self.name, version.number, started.elapsed());
-        Ok(lease)
-    }
-
-    /// What a call comes to for which there is no instance.
-    fn refuse(&self, version: &Version, pass: Pass, started: Instant, error: NoInstance) -> CallError {
-        let context = version.pool.blueprint().context();
-        context.host.metrics.queue_wait(&self.name, version.number, started.elapsed());
-        match error {
+        entered.map_err(|error| match error {
             NoInstance::Busy => {
                 context.limited("instances");
                 CallError::busy()
             }
             NoInstance::Retired => CallError::busy(),
             NoInstance::Failed(failure) => {
-                self.report(version, None, None, &failure);
+                failure.report(context, None, None);
                 self.note(pass, Verdict::Failed);
                 failure.into()
             }
-        }
+        })
     }
 
     /// The version that answers; waits for the first one.
@@ -254,30 +256,11 @@ impl Service {
         }
     }
 
-    /// Logs and counts a failed call.
-    fn report(
-        &self,
-        version: &Version,
-        instance: Option<&Arc<str>>,
-        call: Option<&GuestCall>,
-        failure: &GuestFailure,
-    ) {
-        let context = version.pool.blueprint().context();
-        context.host.metrics.failure(&self.name, version.number, failure.reason());
-        if let GuestFailure::Timeout(limit) | GuestFailure::Limit(limit) = failure {
-            context.limited(limit);
+    /// Notes what a failure says, unless another version answers by now.
+    fn blame(&self, version: &Arc<Version>, pass: Pass, verdict: Verdict) {
+        if self.active().is_some_and(|active| Arc::ptr_eq(&active, version)) {
+            self.note(pass, verdict);
         }
-        let speaker = Speaker {
-            instance: instance.cloned(),
-            request: call.map(|call| call.request.clone()),
-            trace: call.map(|call| call.trace.trace_text().into()),
-            ..Speaker::version(&self.name, version.number)
-        };
-        let story = match call {
-            Some(call) => format!("{}; {}", failure.story(), call.circumstances()),
-            None => failure.story(),
-        };
-        context.host.journal.write(Level::Error, Stream::Host, speaker, &story);
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {
@@ -294,15 +277,6 @@ fn guest_call(call: &Call) -> Arc<GuestCall> {
     Arc::new(guest_call)
 }
 
-/// A body that keeps something until it is dropped.
-fn kept<K: Send + 'static>(body: Body, keep: K) -> Body {
-    let hold = move |error| {
-        let _kept = &keep;
-        error
-    };
-    body.map_err(hold).boxed_unsync()
-}
-
 /// Runs a guest call to its end, which may be long after its response began, and gives the instance back.
 async fn drive(
     service: Arc<Service>,
@@ -314,7 +288,7 @@ async fn drive(
     pass: Pass,
 ) -> Result<(), GuestFailure> {
     let name = lease.name().clone();
-    let time = version.pool.blueprint().context().config.limits.time;
+    let time = version.context().config.limits.time;
     let excuses = Excuses::watch(&mut request, Instant::now() + time, call.deadline);
     let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
     let result = tokio::select! {
@@ -325,11 +299,8 @@ async fn drive(
     match &result {
         Ok(()) => lease.give_back(),
         Err(failure) => {
-            service.report(&version, Some(&name), Some(&call), failure);
-            let is_active = service.active().is_some_and(|active| Arc::ptr_eq(&active, &version));
-            if is_active {
-                service.note(pass, Verdict::of_guest(failure, &excuses));
-            }
+            failure.report(version.context(), Some(&name), Some(&call));
+            service.blame(&version, pass, Verdict::of_guest(failure, &excuses));
         }
     }
     result

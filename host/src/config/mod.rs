@@ -85,6 +85,7 @@ pub use route::RouteConfig;
 pub use secret::{MadeSecret, Secret};
 pub use section::{AdminConfig, GatewayConfig, LogFormat, MessagingConfig, StorageConfig, TelemetryConfig};
 pub use service::{Instances, Limits, ServiceConfig, Source};
+pub use service_file::INSTANCES_LIMIT;
 pub use split::{Share, SplitConfig, Sticky};
 pub use target::Target;
 pub use template::Template;

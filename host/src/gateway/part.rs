@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use http::header::{
     AGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_RANGE, DATE, ETAG, EXPIRES, IF_MATCH,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, RANGE, SET_COOKIE, VARY,
@@ -92,6 +93,16 @@ impl Part {
                     set(headers, CONTENT_RANGE, &format!("bytes */{length}"));
                 }
             }
+        }
+    }
+
+    /// The content of the answer, of which this is the whole.
+    pub fn content(&self, whole: &Bytes) -> Bytes {
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(whole.len());
+        match self {
+            Self::All => whole.clone(),
+            Self::Range(range) => whole.slice(place(range.start)..place(range.end)),
+            Self::NotModified | Self::NotMeant | Self::Unsatisfiable => Bytes::new(),
         }
     }
 

@@ -1,12 +1,13 @@
 //! One call into a guest: who asks, until when, and what was opened for it.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tokio::time::Instant;
 
 use crate::backends::database::{Mode, OnceKey};
@@ -49,8 +50,25 @@ pub struct Call {
     began: Instant,
     open: Mutex<Open>,
     cursors: Arc<AtomicUsize>,
-    host_calls: Mutex<VecDeque<Cow<'static, str>>>,
+    host_calls: Mutex<VecDeque<HostCall>>,
     spent: OnceLock<Spent>,
+}
+
+/// What a guest asked of the host; its text is made only for a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostCall {
+    /// An operation of its database.
+    Database(&'static str),
+    /// A message to a topic.
+    Message(String),
+    /// Something of a bucket.
+    KeyValue,
+    /// A setting or secret.
+    Setting(String),
+    /// A request to a service or an outside host.
+    Http(Method, Uri),
+    /// A line of its log.
+    Log,
 }
 
 /// What a call had used when it failed.
@@ -60,6 +78,24 @@ pub struct Spent {
     pub cpu: Duration,
     /// Bytes of its instance with all that the host holds for it.
     pub memory: u64,
+}
+
+impl fmt::Display for HostCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Database(operation) => write!(f, "database.{operation}"),
+            Self::Message(topic) => write!(f, "messaging to {topic}"),
+            Self::KeyValue => f.write_str("keyvalue"),
+            Self::Setting(key) => write!(f, "config.get {key:?}"),
+            // Its query may hold secrets.
+            Self::Http(method, target) => {
+                let scheme = target.scheme_str().unwrap_or_default();
+                let authority = target.authority().map_or("", Authority::as_str);
+                write!(f, "http {method} {scheme}://{authority}{}", target.path())
+            }
+            Self::Log => f.write_str("logging.log"),
+        }
+    }
 }
 
 /// The transactions that the call has open.
@@ -101,12 +137,12 @@ impl Call {
     }
 
     /// Remembers what the guest asked of the host, as one of the last things that it did.
-    pub fn note(&self, host_call: impl Into<Cow<'static, str>>) {
+    pub fn note(&self, host_call: HostCall) {
         let mut told = self.host_calls.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() == HOST_CALLS_TOLD {
             told.pop_front();
         }
-        told.push_back(host_call.into());
+        told.push_back(host_call);
     }
 
     /// Remembers what the call had used when it failed; the first word counts.
@@ -130,7 +166,7 @@ impl Call {
         }
         let calls = self.host_calls.lock().unwrap_or_else(PoisonError::into_inner);
         if !calls.is_empty() {
-            let calls: Vec<&str> = calls.iter().map(AsRef::as_ref).collect();
+            let calls: Vec<String> = calls.iter().map(HostCall::to_string).collect();
             told.push_str(&format!("; last host calls: {}", calls.join(", ")));
         }
         told
@@ -202,13 +238,21 @@ mod tests {
     fn a_failure_tells_what_was_going_on() {
         let mut call = Call::new("id".into(), TraceContext::new(), Instant::now());
         call.route = Some("/orders/{id}".into());
-        (0..20).for_each(|number| call.note(format!("call {number}")));
+        let target = "http://stock.internal/goods?key=secret".parse().unwrap();
+        call.note(HostCall::Setting("forgotten".into()));
+        (0..7).for_each(|number| call.note(HostCall::Setting(format!("key {number}"))));
+        call.note(HostCall::Http(Method::GET, target));
         call.note_spent(Spent { cpu: Duration::from_millis(3), memory: 2048 });
         let told = call.circumstances();
-        for part in ["route /orders/{id}", "3.0 ms of them computing", "2 KiB", "call 12, call 13", "call 19"]
-        {
+        for part in [
+            "route /orders/{id}",
+            "3.0 ms of them computing",
+            "2 KiB",
+            "config.get \"key 0\", config.get \"key 1\"",
+            "\"key 6\", http GET http://stock.internal/goods",
+        ] {
             assert!(told.contains(part), "{part} in {told}");
         }
-        assert!(!told.contains("call 11"), "{told}");
+        assert!(!told.contains("forgotten") && !told.contains("secret"), "{told}");
     }
 }

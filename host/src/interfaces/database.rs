@@ -13,7 +13,7 @@ use crate::interfaces::bindings::hostel::service::database::{
     self, ConstraintKind, Error, OnceKey as GuestKey, RowSet, StatementFault, Value, Violation,
 };
 use crate::interfaces::bindings::hostel::service::types::Message as GuestMessage;
-use crate::interfaces::call::{Call, CursorPermit};
+use crate::interfaces::call::{Call, CursorPermit, HostCall};
 use crate::interfaces::guest::{GuestState, InstanceContext};
 use crate::interfaces::messaging::granted_topic;
 use crate::interfaces::transaction::TransactionSlot;
@@ -267,7 +267,7 @@ impl InstanceContext {
     ) -> Result<T, Error> {
         let service = &self.service;
         let name = &service.config.name;
-        self.note(format!("database.{operation}"));
+        self.note(HostCall::Database(operation));
         service.host.metrics.database(name, service.version, operation, result.is_ok(), started.elapsed());
         if let Err(Error::Denied(reason)) = &result {
             self.denied("database", reason);

@@ -1,6 +1,5 @@
 //! `GuestState`: everything that one instance can reach.
 
-use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::interfaces::call::Call;
+use crate::interfaces::call::{Call, HostCall};
 use crate::interfaces::cpu::{CpuMeter, SLICE};
 use crate::interfaces::holdings;
 use crate::interfaces::http_out::Outbound;
@@ -161,7 +160,7 @@ impl InstanceContext {
     }
 
     /// Remembers what the guest asks of the host.
-    pub fn note(&self, host_call: impl Into<Cow<'static, str>>) {
+    pub fn note(&self, host_call: HostCall) {
         if let Some(call) = self.call() {
             call.note(host_call);
         }
@@ -169,14 +168,7 @@ impl InstanceContext {
 
     /// Who speaks when this instance does.
     pub fn speaker(&self) -> Speaker {
-        let call = self.call();
-        Speaker {
-            service: self.service.config.name.clone(),
-            version: Some(self.service.version),
-            instance: Some(self.name.clone()),
-            request: call.as_ref().map(|call| call.request.clone()),
-            trace: call.map(|call| call.trace.trace_text().into()),
-        }
+        self.service.speaker(Some(self.name.clone()), self.call().as_deref())
     }
 
     /// Logs and counts that the guest tried what it was not granted.

@@ -9,13 +9,12 @@ use http_body_util::BodyExt;
 use tokio::time::Instant;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::body::{Body, BodyError, Request, Response};
-use crate::interfaces::call::{CALL_DEPTH_MAX, Call};
+use crate::body::{Body, BodyError, Request, Response, keeping};
+use crate::interfaces::call::{CALL_DEPTH_MAX, Call, HostCall};
 use crate::interfaces::guest::InstanceContext;
 use crate::interfaces::holdings::BODY_PIECE_BYTES;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
-use crate::interfaces::usage::Outgoing;
 use crate::names::{CALLER, ServiceName, is_of_host};
 use crate::telemetry::trace::TRACEPARENT;
 
@@ -104,8 +103,9 @@ impl WasiHttpHooks for Outbound {
             Ok(decided) => decided,
             Err(error) => return Box::new(async { Err(error) }),
         };
-        call.note(format!("http {} {}", request.method(), without_query(request.uri())));
+        call.note(HostCall::Http(request.method().clone(), request.uri().clone()));
         let service = &self.this.service;
+        // Under way until the body of the response is dropped.
         let Some(outgoing) = service.usage.begin_outgoing(service.config.limits.outgoing) else {
             service.limited("outgoing");
             return Box::new(async { Err(Error::ConnectionLimitReached) });
@@ -117,14 +117,14 @@ impl WasiHttpHooks for Outbound {
         match destination {
             Destination::Sibling(service) => {
                 let sent = self.to_sibling(service, request, &call, first_byte);
-                Box::new(async move { Ok((counted(sent.await?, outgoing), nothing_more())) })
+                Box::new(async move { Ok((sent.await?.map(|body| keeping(body, outgoing)), nothing_more())) })
             }
             Destination::Outside => {
                 let client = self.this.service.host.http.clone();
                 let limit = first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
                 Box::new(async move {
                     let response = to_outside(client, request, limit).await?;
-                    Ok((counted(response, outgoing), nothing_more()))
+                    Ok((response.map(|body| keeping(body, outgoing)), nothing_more()))
                 })
             }
         }
@@ -212,21 +212,6 @@ fn strip_identity(headers: &mut HeaderMap) {
     for name in names {
         headers.remove(name);
     }
-}
-
-/// A response whose request counts as under way until its body is dropped.
-fn counted(response: http::Response<WasiBody>, outgoing: Outgoing) -> http::Response<WasiBody> {
-    let keep = move |error| {
-        let _kept = &outgoing;
-        error
-    };
-    response.map(|body| body.map_err(keep).boxed_unsync())
-}
-
-/// Where a request goes; its query may hold secrets.
-fn without_query(uri: &Uri) -> String {
-    let authority = uri.authority().map(|authority| authority.as_str()).unwrap_or_default();
-    format!("{}://{authority}{}", uri.scheme_str().unwrap_or_default(), uri.path())
 }
 
 fn refuse(why: &str) -> Error {

@@ -4,6 +4,7 @@ use wasmtime::component::Resource;
 
 use crate::backends::key_value::{KeyValue, KeyValueError};
 use crate::interfaces::bindings::wasi::{keyvalue0_2_0_draft as draft, keyvalue0_2_0_draft2 as draft2};
+use crate::interfaces::call::HostCall;
 use crate::interfaces::guest::GuestState;
 
 /// Keys of one page of `list-keys`.
@@ -52,7 +53,7 @@ impl GuestState {
     }
 
     fn bucket(&self, bucket: &Resource<Bucket>) -> wasmtime::Result<Bucket> {
-        self.this.note("keyvalue");
+        self.this.note(HostCall::KeyValue);
         Ok(self.table.get(bucket)?.clone())
     }
 }

@@ -1,12 +1,13 @@
 //! Guest log records -> the journal, with the request and trace they belong to.
 
 use crate::interfaces::bindings::wasi::logging::logging::{self, Level as GuestLevel};
+use crate::interfaces::call::HostCall;
 use crate::interfaces::guest::GuestState;
 use crate::telemetry::journal::{Level, Stream};
 
 impl logging::Host for GuestState {
     async fn log(&mut self, level: GuestLevel, context: String, message: String) -> wasmtime::Result<()> {
-        self.this.note("logging.log");
+        self.this.note(HostCall::Log);
         let level = match level {
             GuestLevel::Trace | GuestLevel::Debug => Level::Debug,
             GuestLevel::Info => Level::Info,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::backends::messaging::{Message, MessagingError};
 use crate::interfaces::bindings::hostel::service::messaging::{self, Error};
 use crate::interfaces::bindings::hostel::service::types::{self, Message as GuestMessage};
+use crate::interfaces::call::HostCall;
 use crate::interfaces::guest::{GuestState, InstanceContext};
 use crate::names::Topic;
 
@@ -62,7 +63,7 @@ impl messaging::Host for GuestState {
 
 impl GuestState {
     fn may_send(&self, topic: &str) -> Result<Topic, Error> {
-        self.this.note(format!("messaging to {topic}"));
+        self.this.note(HostCall::Message(topic.to_owned()));
         let call = self.this.call();
         if call.as_ref().is_none_or(|call| call.rehearsal) {
             let rule = "messages can be sent only while a request or message is handled";

@@ -9,6 +9,7 @@ use crate::backends::database::Database;
 use crate::backends::key_value::KeyValue;
 use crate::backends::messaging::Broker;
 use crate::config::ServiceConfig;
+use crate::interfaces::call::Call;
 use crate::interfaces::http_client::{Forbidden, HttpClient};
 use crate::interfaces::siblings::Siblings;
 use crate::interfaces::turns::Turns;
@@ -59,11 +60,22 @@ pub struct ServiceContext {
 }
 
 impl ServiceContext {
+    /// Who speaks when this version does, or one of its instances in a call.
+    pub fn speaker(&self, instance: Option<Arc<str>>, call: Option<&Call>) -> Speaker {
+        Speaker {
+            service: self.config.name.clone(),
+            version: Some(self.version),
+            instance,
+            request: call.map(|call| call.request.clone()),
+            trace: call.map(|call| call.trace.trace_text().into()),
+        }
+    }
+
     /// Counts that the service met a limit, by its name, and tells of it now and then.
     pub fn limited(&self, limit: &'static str) {
         self.host.metrics.limit_hit(&self.config.name, limit);
         if let Some(count) = self.usage.hit(limit, Instant::now()) {
-            let speaker = Speaker::version(&self.config.name, self.version);
+            let speaker = self.speaker(None, None);
             let message = format!("the limit `{limit}` was reached, {count} times so far");
             self.host.journal.write(Level::Warn, Stream::Host, speaker, &message);
         }

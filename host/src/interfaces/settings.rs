@@ -1,6 +1,7 @@
 //! Configuration values and secrets granted to the guest, under the three names of `wasi:config`.
 
 use crate::interfaces::bindings::wasi;
+use crate::interfaces::call::HostCall;
 use crate::interfaces::guest::GuestState;
 
 impl GuestState {
@@ -24,8 +25,9 @@ macro_rules! config_store {
                 &mut self,
                 key: String,
             ) -> wasmtime::Result<Result<Option<String>, wasi::$package::store::Error>> {
-                self.this.note(format!("config.get {key:?}"));
-                Ok(Ok(self.setting(&key)))
+                let found = self.setting(&key);
+                self.this.note(HostCall::Setting(key));
+                Ok(Ok(found))
             }
 
             async fn get_all(

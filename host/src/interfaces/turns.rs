@@ -116,6 +116,11 @@ impl Share {
         self.recent_ns.fetch_add(ns, Ordering::Relaxed);
     }
 
+    /// How many calls of all services can compute at a time.
+    pub fn processors(&self) -> usize {
+        self.turns.at_once
+    }
+
     /// Ends a turn that its call has held.
     pub fn end_turn(&self) {
         self.turns.end();

@@ -16,6 +16,7 @@ use crate::interfaces::service::ServiceContext;
 use crate::interfaces::turns::Turn;
 use crate::runtime::engine::{GuestEngine, Running};
 use crate::runtime::failure::{CpuLimitReached, GuestFailure};
+use crate::runtime::imports;
 use crate::runtime::instance::Instance;
 
 /// Bytes that a guest may pass to the host in one call: a little more than the largest value of a database or
@@ -54,15 +55,13 @@ pub fn check_exports(linked: &InstancePre<GuestState>) -> wasmtime::Result<()> {
     for (name, _) in linked.component().component_type().exports(linked.engine()) {
         let interface = name.split_once('@').map_or(name, |(interface, _)| interface);
         let found = match interface {
-            "wasi:http/incoming-handler" => {
-                http_exports::incoming_handler::GuestIndices::new(linked).map(|_| ())
-            }
-            "wasi:http/handler" => ServicePre::new(linked.clone()).map(|_| ()),
-            "hostel:service/message-handler" => {
+            imports::HTTP_HANDLER => http_exports::incoming_handler::GuestIndices::new(linked).map(|_| ()),
+            imports::HTTP_P3_HANDLER => ServicePre::new(linked.clone()).map(|_| ()),
+            imports::MESSAGE_HANDLER => {
                 service_exports::message_handler::GuestIndices::new(linked).map(|_| ())
             }
-            "hostel:service/migrations" => service_exports::migrations::GuestIndices::new(linked).map(|_| ()),
-            "hostel:service/health" => service_exports::health::GuestIndices::new(linked).map(|_| ()),
+            imports::MIGRATIONS => service_exports::migrations::GuestIndices::new(linked).map(|_| ()),
+            imports::HEALTH => service_exports::health::GuestIndices::new(linked).map(|_| ()),
             _ => Ok(()),
         };
         found?;

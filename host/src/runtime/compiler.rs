@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use wasmparser::{Parser, Payload};
 
-use crate::runtime::engine::{Allocation, PARTS_MAX, Wasi, engine};
+use crate::runtime::engine::{Allocation, engine};
+use crate::runtime::outline::Outline;
 
 /// The command by which the host calls itself as a compiler.
 pub const WORKER_COMMAND: &str = "compile-worker";
@@ -91,16 +91,16 @@ impl Compiler {
         Self { turn: Arc::new(Semaphore::new(1)) }
     }
 
-    /// The machine code of a component for the engine of its kind; `code_bytes` tells how much code there is.
+    /// The machine code of a component for the engine of its kind.
     ///
     /// # Errors
     ///
     /// When the bytes are no component, or a limit is reached.
-    pub async fn compile(&self, wasi: Wasi, code_bytes: u64, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
+    pub async fn compile(&self, outline: Outline, bytes: &[u8]) -> Result<Vec<u8>, CompileError> {
         // Closed never: the permit only orders those who come.
         let _turn = self.turn.acquire().await;
         let mut child = Command::new(THIS_PROGRAM)
-            .args([WORKER_COMMAND, wasi.as_str()])
+            .args([WORKER_COMMAND, outline.wasi.as_str()])
             .env("RUST_BACKTRACE", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -114,7 +114,7 @@ impl Compiler {
                 let _ = input.write_all(bytes).await;
             }
         };
-        let time = time_for(code_bytes);
+        let time = time_for(outline.code_bytes);
         let work = async {
             tokio::join!(
                 feed,
@@ -168,16 +168,6 @@ async fn watch(child: &mut Child, time: Duration) -> Result<ExitStatus, CompileE
 fn time_for(code_bytes: u64) -> Duration {
     let further = code_bytes.saturating_sub(CODE_BASE_BYTES) as f64 / f64::from(1 << 20);
     TIME_BASE + TIME_PER_MIB.mul_f64(further)
-}
-
-/// The bytes of all functions in a component.
-pub fn code_bytes(component: &[u8]) -> u64 {
-    let payloads = Parser::new(0).parse_all(component).take(PARTS_MAX).map_while(Result::ok);
-    let code = payloads.map(|payload| match payload {
-        Payload::CodeSectionStart { size, .. } => u64::from(size),
-        _ => 0,
-    });
-    code.sum()
 }
 
 /// The processor time that a process has used; none when it has ended.
@@ -234,7 +224,6 @@ mod tests {
         assert_eq!(time_for(0), TIME_BASE);
         assert_eq!(time_for(CODE_BASE_BYTES), TIME_BASE);
         assert_eq!(time_for(CODE_BASE_BYTES + (3 << 20)), TIME_BASE + TIME_PER_MIB * 3);
-        assert_eq!(code_bytes(b"no component"), 0);
     }
 
     #[test]

@@ -4,20 +4,20 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use wasmparser::{Parser, Payload};
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails,
 };
 
+use crate::config::INSTANCES_LIMIT;
 use crate::interfaces::cpu::SLICE;
 
 /// Ticks without a running guest after which the clock stops: to wake it costs more than a request, to let it run
 /// that long next to nothing.
 const IDLE_TICKS_MAX: u32 = 100;
 
-/// Instances of all services together; each reserves address space, not memory.
-const INSTANCES_MAX: u32 = 4_000;
+/// Instances of all services together, as many as any one may have; each reserves address space, not memory.
+const INSTANCES_MAX: u32 = INSTANCES_LIMIT as u32;
 
 /// The same for WASI 0.3, each of which handles several requests.
 const CONCURRENT_INSTANCES_MAX: u32 = 1_000;
@@ -71,31 +71,6 @@ impl Wasi {
             Self::P3 => "p3",
         }
     }
-
-    /// The one of a component: that of the newest interface which it imports or exports. Bytes that are no component
-    /// are of the first; its engine says what is wrong with them.
-    pub fn of(component: &[u8]) -> Self {
-        let mut depth = 0u32;
-        for payload in Parser::new(0).parse_all(component).take(PARTS_MAX) {
-            match payload {
-                Ok(Payload::ModuleSection { .. } | Payload::ComponentSection { .. }) => depth += 1,
-                Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
-                Ok(Payload::ComponentImportSection(imports)) if depth == 0 => {
-                    if imports.into_iter().flatten().any(|import| is_p3(import.name.name)) {
-                        return Self::P3;
-                    }
-                }
-                Ok(Payload::ComponentExportSection(exports)) if depth == 0 => {
-                    if exports.into_iter().flatten().any(|export| is_p3(export.name.name)) {
-                        return Self::P3;
-                    }
-                }
-                Ok(_) => {}
-                Err(_) => break,
-            }
-        }
-        Self::P2
-    }
 }
 
 impl FromStr for Wasi {
@@ -108,14 +83,6 @@ impl FromStr for Wasi {
             .ok_or_else(|| UnknownWasi(text.into()))
     }
 }
-
-/// Whether an interface is one of WASI 0.3.
-fn is_p3(name: &str) -> bool {
-    name.starts_with("wasi:") && name.split_once('@').is_some_and(|(_, version)| version.starts_with("0.3."))
-}
-
-/// Sections and functions of a component that are looked at before it is compiled: Python has a tenth of them.
-pub const PARTS_MAX: usize = 1_000_000;
 
 /// An engine, and the clock that interrupts guests.
 #[derive(Clone)]
@@ -232,23 +199,4 @@ fn pool(wasi: Wasi) -> PoolingAllocationConfig {
         .max_tables_per_module(CORE_PER_INSTANCE)
         .pagemap_scan(Enabled::Auto);
     pool
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_interfaces_of_wasi_0_3_ask_for_its_engine() {
-        for (name, expected) in [
-            ("wasi:http/handler@0.3.0", true),
-            ("wasi:http/incoming-handler@0.2.12", false),
-            ("other:http/handler@0.3.0", false),
-            ("wasi:keyvalue/store@0.2.0-draft", false),
-            ("wasi:http/handler", false),
-        ] {
-            assert_eq!(is_p3(name), expected, "{name}");
-        }
-        assert_eq!(Wasi::of(b"no component"), Wasi::P2);
-    }
 }

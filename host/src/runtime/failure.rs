@@ -1,8 +1,14 @@
 //! Why a guest call did not end as it should.
 
+use std::sync::Arc;
+
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+
+use crate::interfaces::call::Call;
+use crate::interfaces::service::ServiceContext;
+use crate::telemetry::journal::{Level, Stream};
 
 /// Raised inside a guest that has used its processor time.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -88,6 +94,20 @@ impl GuestFailure {
             }
             other => other.to_string(),
         }
+    }
+
+    /// Logs and counts it, with what was going on in the call that failed.
+    pub fn report(&self, service: &ServiceContext, instance: Option<&Arc<str>>, call: Option<&Call>) {
+        service.host.metrics.failure(&service.config.name, service.version, self.reason());
+        if let Self::Timeout(limit) | Self::Limit(limit) = self {
+            service.limited(limit);
+        }
+        let story = match call {
+            Some(call) => format!("{}; {}", self.story(), call.circumstances()),
+            None => self.story(),
+        };
+        let speaker = service.speaker(instance.cloned(), call);
+        service.host.journal.write(Level::Error, Stream::Host, speaker, &story);
     }
 
     fn trap(message: &str, error: &wasmtime::Error) -> Self {

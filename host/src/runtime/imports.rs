@@ -65,10 +65,17 @@ const OFFERED: &[(&str, &[&str], &[&str])] = &[
 /// Interfaces that act for the call of the moment: which one that is, is known for certain only where there is one.
 const FOR_ONE_CALL: &[&str] = &["hostel:service", "wasi:keyvalue"];
 
-/// The exports by which a component can be called.
-const HTTP_HANDLER: &str = "wasi:http/incoming-handler";
-const HTTP_P3_HANDLER: &str = "wasi:http/handler";
-const MESSAGE_HANDLER: &str = "hostel:service/message-handler";
+/// The export by which a component of WASI 0.2 answers requests.
+pub const HTTP_HANDLER: &str = "wasi:http/incoming-handler";
+/// The same of WASI 0.3.
+pub const HTTP_P3_HANDLER: &str = "wasi:http/handler";
+/// The export by which it handles messages.
+pub const MESSAGE_HANDLER: &str = "hostel:service/message-handler";
+
+/// The export that tells the schema of its database.
+pub const MIGRATIONS: &str = "hostel:service/migrations";
+/// The export that tells whether it can work.
+pub const HEALTH: &str = "hostel:service/health";
 
 /// Everything that is wrong with the imports and exports of a component, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]

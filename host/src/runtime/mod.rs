@@ -1,13 +1,14 @@
 //! `Runtime`: compile a component, make instances of it, call them.
 //!
 //! Knows nothing of services, versions or traffic. Files in reading order: `engine` makes the wasmtime engines;
-//! `digest` names components; `compiler` makes machine code in a process of its own, `compile` caches it; `imports` checks what a component wants
+//! `digest` names components; `outline` is what is seen of them before `compiler` makes machine code in a process of its own, `compile` caches it; `imports` checks what a component wants
 //! against what it is granted; `blueprint` is a linked component; `instance` is one sandbox and its calls;
 //! `driven` is a call to which somebody listens; `response` guards a response body until the call has ended well;
 //! `crowd` are instances that handle several calls at a time; `failure` says why it did not.
 
 pub mod engine;
 pub mod digest;
+pub mod outline;
 pub mod compiler;
 pub mod compile;
 pub mod imports;
@@ -35,6 +36,7 @@ use crate::runtime::compile::{CompileCache, Compiled};
 use crate::runtime::compiler::{CompileError, Compiler};
 use crate::runtime::digest::Digest;
 use crate::runtime::engine::{GuestEngine, Wasi};
+use crate::runtime::outline::Outline;
 
 /// The engines, their linkers, the compiler and its cache of machine code; cheap to clone.
 #[derive(Clone)]
@@ -97,14 +99,14 @@ impl Runtime {
     /// When the bytes are no component, or compiling reaches a limit.
     pub async fn compile(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Compiled, ComponentError> {
         let seen = bytes.clone();
-        let look = move || (Wasi::of(&seen), compiler::code_bytes(&seen));
-        let looked = tokio::task::spawn_blocking(look).await;
-        let (wasi, code_bytes) = looked.map_err(|error| ComponentError::Malformed(error.to_string()))?;
+        let outline = tokio::task::spawn_blocking(move || Outline::of(&seen)).await;
+        let outline = outline.map_err(|error| ComponentError::Malformed(error.to_string()))?;
+        let wasi = outline.wasi;
         if let Some(component) = self.load(wasi, digest).await {
             return Ok(Compiled { wasi, component, compile_time: None });
         }
         let started = Instant::now();
-        let code = self.compiler.compile(wasi, code_bytes, &bytes).await?;
+        let code = self.compiler.compile(outline, &bytes).await?;
         let compile_time = Some(started.elapsed());
         let component = self.cache.keep(self.side(wasi).engine.engine(), &digest, &code);
         let component = component.map_err(|error| ComponentError::Malformed(format!("{error:#}")))?;

@@ -59,7 +59,7 @@ impl Default for Activity {
 /// the last chunk, or the last byte of Content-Length, of a response whose service failed. Trailers may follow it.
 pub struct GuardedBody {
     inner: Body,
-    remaining: Option<u64>,
+    remaining: Remaining,
     /// The frame that waits for the outcome of the call.
     held: Option<Frame<Bytes>>,
     /// Whether the outcome is waited for.
@@ -72,7 +72,7 @@ pub struct GuardedBody {
 impl GuardedBody {
     /// Guards `inner`, of `length` bytes where that is known, until `call` has ended.
     pub fn new(inner: Body, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
-        Self { inner, remaining: length, held: None, waits: false, ended: false, call, activity }
+        Self { inner, remaining: Remaining(length), held: None, waits: false, ended: false, call, activity }
     }
 
     /// The next frame of the guest; one that completes the announced length, or the body, is held back.
@@ -80,12 +80,10 @@ impl GuardedBody {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         self.activity.touch();
         self.ended = frame.is_none();
-        let completes = match (&frame, self.remaining.as_mut()) {
-            (Some(Ok(frame)), Some(remaining)) => {
-                *remaining = remaining.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
-                *remaining == 0
+        let completes = match &frame {
+            Some(Ok(frame)) => {
+                self.remaining.is_completed_by(frame) || (self.remaining.0.is_none() && frame.is_trailers())
             }
-            (Some(Ok(frame)), None) => frame.is_trailers(),
             _ => false,
         };
         self.waits = self.ended || completes;
@@ -146,10 +144,24 @@ impl http_body::Body for GuardedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.remaining {
-            Some(remaining) => SizeHint::with_exact(remaining),
-            None => SizeHint::default(),
-        }
+        self.remaining.hint()
+    }
+}
+
+/// Bytes of an announced length that are still to come; none where no length is known.
+pub struct Remaining(pub Option<u64>);
+
+impl Remaining {
+    /// Counts a frame; answers whether it completes the length.
+    pub fn is_completed_by(&mut self, frame: &Frame<Bytes>) -> bool {
+        let Some(remaining) = &mut self.0 else { return false };
+        *remaining = remaining.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+        *remaining == 0
+    }
+
+    /// The same as a body tells it.
+    pub fn hint(&self) -> SizeHint {
+        self.0.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

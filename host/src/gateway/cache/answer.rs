@@ -66,11 +66,7 @@ pub fn answer(found: Found<'_>, method: &Method, request: &HeaderMap, status: Ca
     }
     if *method != Method::HEAD {
         *response.body_mut() = match (found.source, part) {
-            (Source::Whole(bytes), Part::All) => body::full(bytes),
-            (Source::Whole(bytes), Part::Range(range)) => {
-                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
-                body::full(bytes.slice(place(range.start)..place(range.end)))
-            }
+            (Source::Whole(bytes), part) => body::full(part.content(&bytes)),
             (Source::Coming(body), Part::All) => body,
             _ => body::empty(),
         };

@@ -91,11 +91,7 @@ impl WarmFile {
             true => Part::asked(&self.headers, Some(length), &head.method, &head.headers),
             false => Part::All,
         };
-        let mut response = Response::new(match &part {
-            Part::All => body::full(self.bytes.clone()),
-            Part::Range(range) => body::full(self.bytes.slice(range.start as usize..range.end as usize)),
-            _ => body::empty(),
-        });
+        let mut response = Response::new(body::full(part.content(&self.bytes)));
         *response.status_mut() = part.status();
         *response.headers_mut() = self.headers.clone();
         part.narrow(response.headers_mut(), length);

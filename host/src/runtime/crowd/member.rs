@@ -2,13 +2,14 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
+use tokio::sync::SetOnce;
 use tokio::time::Instant;
 
 use crate::body::{Body, BodyError};
@@ -16,12 +17,10 @@ use crate::interfaces::call::Call;
 use crate::interfaces::guest::InstanceContext;
 use crate::runtime::engine::Running;
 use crate::runtime::failure::GuestFailure;
-use crate::telemetry::journal::{Level, Speaker, Stream};
+use crate::runtime::response::Remaining;
 
 /// One instance as its requests see it.
 pub struct Member {
-    /// Its name.
-    pub name: Arc<str>,
     /// What it is and does.
     pub this: Arc<InstanceContext>,
     /// How many requests it has had.
@@ -30,7 +29,7 @@ pub struct Member {
     pub is_spent: AtomicBool,
     /// Whether one of its requests has run out of time: it takes no more, and need not be waited for.
     pub is_late: AtomicBool,
-    fate: Mutex<Option<GuestFailure>>,
+    fate: SetOnce<GuestFailure>,
     /// Since when it is there.
     pub made: Instant,
     /// Milliseconds after `made`.
@@ -59,21 +58,11 @@ impl Taken {
     pub fn new(member: Arc<Member>, call: Arc<Call>, running: Running) -> Self {
         Self { member, call, _running: running }
     }
-}
 
-impl Taken {
     /// Logs and counts a failure that cuts a response which has begun.
     fn report(&self, failure: &GuestFailure) {
-        let service = &self.member.this.service;
-        service.host.metrics.failure(&service.config.name, service.version, failure.reason());
-        let speaker = Speaker {
-            instance: Some(self.member.name.clone()),
-            request: Some(self.call.request.clone()),
-            trace: Some(self.call.trace.trace_text().into()),
-            ..Speaker::version(&service.config.name, service.version)
-        };
-        let story = format!("{}; {}", failure.story(), self.call.circumstances());
-        service.host.journal.write(Level::Error, Stream::Host, speaker, &story);
+        let InstanceContext { service, name, .. } = &*self.member.this;
+        failure.report(service, Some(name), Some(&self.call));
     }
 }
 
@@ -87,12 +76,11 @@ impl Member {
     /// An instance that has just been made.
     pub fn new(this: Arc<InstanceContext>) -> Self {
         Self {
-            name: this.name.clone(),
             this,
             calls: AtomicUsize::new(0),
             is_spent: AtomicBool::new(false),
             is_late: AtomicBool::new(false),
-            fate: Mutex::new(None),
+            fate: SetOnce::new(),
             made: Instant::now(),
             moved_ms: AtomicU64::new(0),
         }
@@ -100,7 +88,8 @@ impl Member {
 
     /// Notes why it ends; the first reason counts.
     pub fn settle(&self, failure: GuestFailure) {
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
+        // It had a reason before.
+        let _ = self.fate.set(failure);
     }
 
     /// Notes that one of its responses moves.
@@ -115,8 +104,13 @@ impl Member {
     }
 
     /// Why it has ended; none while it lives.
-    pub fn fate(&self) -> Option<GuestFailure> {
-        self.fate.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn fate(&self) -> Option<&GuestFailure> {
+        self.fate.get()
+    }
+
+    /// The same, once it is known.
+    pub async fn end(&self) -> &GuestFailure {
+        self.fate.wait().await
     }
 }
 
@@ -125,7 +119,7 @@ impl Member {
 pub fn guarded(body: Body, taken: Option<Taken>) -> Body {
     match taken {
         Some(taken) => {
-            let remaining = body.size_hint().exact();
+            let remaining = Remaining(body.size_hint().exact());
             GuardedByMember { body, taken, remaining, held: None, has_ended: false }.boxed_unsync()
         }
         None => body,
@@ -135,20 +129,10 @@ pub fn guarded(body: Body, taken: Option<Taken>) -> Body {
 struct GuardedByMember {
     body: Body,
     taken: Taken,
-    /// Bytes that are still to come, where that is known.
-    remaining: Option<u64>,
-    /// The last frame, and what the guest said behind it.
+    remaining: Remaining,
+    /// The frame that completes the length.
     held: Option<Frame<Bytes>>,
     has_ended: bool,
-}
-
-impl GuardedByMember {
-    /// Whether this frame completes the announced length.
-    fn is_last(&mut self, frame: &Frame<Bytes>) -> bool {
-        let (Some(remaining), Some(data)) = (&mut self.remaining, frame.data_ref()) else { return false };
-        *remaining = remaining.saturating_sub(data.len() as u64);
-        *remaining == 0
-    }
 }
 
 impl http_body::Body for GuardedByMember {
@@ -166,16 +150,24 @@ impl http_body::Body for GuardedByMember {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
             self.taken.member.touch();
             match frame {
-                Some(Ok(frame)) if self.is_last(&frame) => self.held = Some(frame),
+                Some(Ok(frame)) if self.held.is_none() && self.remaining.is_completed_by(&frame) => {
+                    self.held = Some(frame);
+                }
+                // Trailers: the guest has ended its body, and they come behind what was held.
+                Some(Ok(frame)) => {
+                    let Some(held) = self.held.take() else { return Poll::Ready(Some(Ok(frame))) };
+                    self.held = Some(frame);
+                    return Poll::Ready(Some(Ok(held)));
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {
                     self.has_ended = true;
                     if let Some(failure) = self.taken.member.fate() {
-                        self.taken.report(&failure);
+                        self.taken.report(failure);
                         return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
                     }
                     return Poll::Ready(self.held.take().map(Ok));
                 }
-                other => return Poll::Ready(other),
             }
         }
     }
@@ -186,12 +178,6 @@ impl http_body::Body for GuardedByMember {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.remaining {
-            Some(remaining) => {
-                let held = self.held.as_ref().and_then(|frame| frame.data_ref()).map_or(0, Bytes::len);
-                SizeHint::with_exact(remaining + held as u64)
-            }
-            None => SizeHint::default(),
-        }
+        self.remaining.hint()
     }
 }

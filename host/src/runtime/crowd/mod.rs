@@ -21,7 +21,7 @@ use wasmtime_wasi_http::handler::{
     self, ExpirationError, InstantiationError, ProxyHandler, TrapOrPanicError,
 };
 
-use crate::body::{Request, Response};
+use crate::body::{Request, Response, copy_head};
 use crate::config::Instances;
 use crate::interfaces::call::Call;
 use crate::interfaces::http_out::{from_guest, to_guest};
@@ -106,7 +106,7 @@ impl Crowd {
         request: Request,
         call: Arc<Call>,
     ) -> (Option<Arc<str>>, Result<Response, GuestFailure>) {
-        let copy = copy_of(&request);
+        let copy = is_repeatable(&request).then(|| copy_head(&request));
         let (member, result) = send(&self.shared, request, call.clone()).await;
         match (result, copy) {
             (Err(NoResponse::WithInstance(_)), Some(copy)) => {
@@ -127,7 +127,7 @@ impl Crowd {
     pub fn members(&self) -> Vec<MemberView> {
         let members = self.bounds.members();
         let view = |member: &Arc<Member>| MemberView {
-            name: member.name.clone(),
+            name: member.this.name.clone(),
             is_busy: member.this.calls() > 0,
             calls: member.calls.load(Ordering::Relaxed),
             made: member.made,
@@ -152,7 +152,7 @@ async fn send(
     let deadline = call.deadline.min(Instant::now() + handler.state().bounds.time);
     let answer = tokio::time::timeout_at(deadline, hand_over(handler, ticket, request.map(to_guest))).await;
     let taken = taker.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let name = taken.as_ref().map(|taken: &Taken| taken.member.name.clone());
+    let name = taken.as_ref().map(|taken: &Taken| taken.member.this.name.clone());
     let result = match answer {
         Ok(Ok(response)) => Ok(response.map(|body| guarded(from_guest(body), taken))),
         Ok(Err(error)) => Err(failure(error, taken.as_ref()).await),
@@ -183,16 +183,9 @@ async fn hand_over(
     }
 }
 
-/// The request once more, if it may be sent twice: a safe one without content.
-fn copy_of(request: &Request) -> Option<Request> {
-    if !request.method().is_safe() || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(crate::body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
+/// Whether a request may be sent twice: a safe one without content.
+fn is_repeatable(request: &Request) -> bool {
+    request.method().is_safe() && request.body().is_end_stream()
 }
 
 /// Why there is no response.
@@ -224,15 +217,10 @@ async fn failure(error: wasmtime::Error, taken: Option<&Taken>) -> NoResponse {
     let lost = || GuestFailure::Trap { message: "its instance ended".into(), frames: Vec::new() };
     let Some(Taken { member, .. }) = taken else { return NoResponse::WithInstance(lost()) };
     // What ended the instance is known a moment after its requests are dropped.
-    let known = async {
-        loop {
-            if let Some(failure) = member.fate() {
-                return failure;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    NoResponse::WithInstance(tokio::time::timeout(END_TIME_MAX, known).await.unwrap_or_else(|_| lost()))
+    match tokio::time::timeout(END_TIME_MAX, member.end()).await {
+        Ok(failure) => NoResponse::WithInstance(failure.clone()),
+        Err(_) => NoResponse::WithInstance(lost()),
+    }
 }
 
 impl Bounds {

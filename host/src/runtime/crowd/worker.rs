@@ -65,7 +65,7 @@ impl HandlerState for Maker {
         let blueprint = blueprint.ok_or_else(|| wasmtime::Error::msg("the version is gone"))?;
         let (store, proxy) = blueprint.instantiate_concurrent().await?;
         let member = Arc::new(Member::new(store.data().this.clone()));
-        bounds.members().insert(member.name.clone(), member.clone());
+        bounds.members().insert(member.this.name.clone(), member.clone());
         let timer = Box::pin(sleep_until(Instant::now()));
         let expiration = Lifetime { bounds: bounds.clone(), member: member.clone(), timer };
         let clock = blueprint.engine.clone();
@@ -80,6 +80,7 @@ impl WorkerState for Worker {
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         let settings = &self.bounds.settings;
+        // Asked whenever something has changed for the instance: it may have room for whoever waits.
         self.bounds.changed.notify_one();
         let is_worn = settings.reuse.is_some_and(|most| total >= most as usize)
             || (self.is_solo && total > 0)
@@ -120,7 +121,7 @@ impl WorkerState for Worker {
             self.member.settle(GuestFailure::of(&error, hit));
         }
         self.member.this.end();
-        self.bounds.members().remove(&self.member.name);
+        self.bounds.members().remove(&self.member.this.name);
         self.bounds.changed.notify_one();
     }
 }
@@ -174,9 +175,12 @@ impl WorkerExpiration for Lifetime {
             limit.inspect(|limit| self.member.settle(GuestFailure::Timeout(limit)));
             return Poll::Ready(());
         }
-        // A retired instance is asked again soon, so that it goes when it has nothing to do.
+        // A retired instance is asked again soon, so that it goes when it has nothing to do. A timer that is early enough
+        // stays as it is: an instance is asked several times for each request.
         let look = until.min(now + GRACE);
-        self.timer.as_mut().reset(look);
+        if self.timer.is_elapsed() || self.timer.deadline() > look || self.timer.deadline() <= now {
+            self.timer.as_mut().reset(look);
+        }
         match self.timer.as_mut().poll(context) {
             Poll::Ready(()) => {
                 context.waker().wake_by_ref();

@@ -46,6 +46,7 @@ async fn answer(request: Request) -> Result<Response, ErrorCode> {
         "allocate" => misdeeds::allocate(),
         "late-trap" => return responding::breaking(None, ms()),
         "late-trap-of-length" => return responding::breaking(Some(responding::TEXT.len()), ms()),
+        "trailers" => return responding::trailing(),
         "caller" => {
             monotonic_clock::wait_for(ms()).await;
             let seen = sibling::ask("seer", "/seer/caller").await?;

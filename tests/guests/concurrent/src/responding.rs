@@ -21,14 +21,26 @@ pub fn bytes(bytes: Vec<u8>) -> Result<Response, ErrorCode> {
     Ok(response)
 }
 
+/// Of a length that it tells before, and with a trailer behind it.
+pub fn trailing() -> Result<Response, ErrorCode> {
+    let (mut body, contents) = wit_stream::new();
+    let (trailers, trailing) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(of_length(Some(TEXT.len()))?, Some(contents), trailing);
+    wit_bindgen::spawn_local(async move {
+        body.write_all(TEXT.as_bytes().to_vec()).await;
+        drop(body);
+        let fields = Fields::from_list(&[("x-after".to_owned(), b"all".to_vec())]);
+        // A client that has left is no fault of the answer.
+        let _ = trailers.write(fields.map(Some).map_err(|_| ErrorCode::InternalError(None))).await;
+    });
+    Ok(response)
+}
+
 /// Begins well, and traps so many nanoseconds after all of it was written; of a `length` that it tells before, or not.
 pub fn breaking(length: Option<usize>, wait_ns: u64) -> Result<Response, ErrorCode> {
-    let fields: Vec<_> =
-        length.iter().map(|length| ("content-length".to_owned(), length.to_string().into_bytes())).collect();
-    let fields = Fields::from_list(&fields).map_err(|_| ErrorCode::InternalError(None))?;
     let (mut body, contents) = wit_stream::new();
     let (trailers, no_trailers) = wit_future::new(|| Ok(None));
-    let (response, _sent) = Response::new(fields, Some(contents), no_trailers);
+    let (response, _sent) = Response::new(of_length(length)?, Some(contents), no_trailers);
     wit_bindgen::spawn_local(async move {
         body.write_all(TEXT.as_bytes().to_vec()).await;
         monotonic_clock::wait_for(wait_ns).await;
@@ -36,4 +48,10 @@ pub fn breaking(length: Option<usize>, wait_ns: u64) -> Result<Response, ErrorCo
         drop((body, trailers));
     });
     Ok(response)
+}
+
+/// The fields of a response that tells its length, or not.
+fn of_length(length: Option<usize>) -> Result<Fields, ErrorCode> {
+    let field = length.map(|length| ("content-length".to_owned(), length.to_string().into_bytes()));
+    Fields::from_list(field.as_slice()).map_err(|_| ErrorCode::InternalError(None))
 }
