@@ -11,7 +11,7 @@ use crate::support::compiler::{CompilerWatch, Seen};
 use crate::support::guests::component;
 use crate::support::host::Host;
 use crate::support::load::Load;
-use crate::support::memory::rss_kib;
+use crate::support::process::rss_kib;
 
 /// A refusal takes no longer.
 const TIME_MAX: Duration = Duration::from_secs(10);

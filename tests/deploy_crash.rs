@@ -11,7 +11,7 @@ use crate::support::artefacts;
 use crate::support::compiler::compilers;
 use crate::support::guests::component;
 use crate::support::host::Host;
-use crate::support::memory::rss_kib;
+use crate::support::process::rss_kib;
 use crate::support::stamps::Stamped;
 use crate::support::version::stamped;
 
@@ -29,9 +29,7 @@ const CONFIG: &str = "[services.probe]\ncomponent = \"probe.wasm\"\nbuild = \"tr
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deploy_that_is_killed_at_any_moment_leaves_the_old_or_the_new_version() {
     let good = fs::read(component("probe")).unwrap();
-    let mut host = Host::prepare(CONFIG);
-    replace(&host.path("probe.wasm"), &good);
-    host.launch().await;
+    let mut host = start(&good).await;
     let started = Instant::now();
     deploy(&host.admin(), "probe", stamped(&good, 1)).await;
     let whole = started.elapsed();
@@ -75,9 +73,7 @@ async fn a_deploy_that_is_killed_at_any_moment_leaves_the_old_or_the_new_version
 #[tokio::test(flavor = "multi_thread")]
 async fn a_compiler_does_not_outlive_its_host() {
     let good = fs::read(component("probe")).unwrap();
-    let mut host = Host::prepare(CONFIG);
-    replace(&host.path("probe.wasm"), &good);
-    host.launch().await;
+    let mut host = start(&good).await;
     let bomb = artefacts::component(&artefacts::many_lives(400, 1_000, 8_000)).finish();
     let admin = host.admin();
     let request = admin.request(reqwest::Method::POST, "/services/probe/versions").body(bomb);
@@ -114,6 +110,14 @@ async fn a_compiler_does_not_outlive_its_host() {
     assert!(most <= ORPHAN_KIB_MAX, "{most} KiB");
     host.launch().await;
     assert_eq!(answering(&host, &good).await, 0);
+}
+
+/// A host on which this component answers.
+async fn start(component: &[u8]) -> Host {
+    let mut host = Host::prepare(CONFIG);
+    replace(&host.path("probe.wasm"), component);
+    host.launch().await;
+    host
 }
 
 /// The mark of the version that answers; its component, and all others that are kept, are what they were.

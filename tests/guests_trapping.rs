@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use crate::gateway::raw;
 use crate::limits::probe;
 use crate::support::client::Client;
-use crate::support::memory::rss_kib;
+use crate::support::process::rss_kib;
 use crate::support::scene::{Scene, service};
 
 /// Long enough for a slow machine, short enough for a test that hangs.

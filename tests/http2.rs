@@ -2,8 +2,6 @@
 
 use std::fs::{self, File};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::limits::probe;
 use crate::support::host::Host;
 use crate::support::load::Load;
-use crate::support::memory::rss_kib;
+use crate::support::process::Peak;
 
 /// Long enough for a slow machine, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,9 +48,7 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 struct Target {
     host: Host,
     load: Load,
-    is_over: Arc<AtomicBool>,
-    rss_kib_max: Arc<AtomicU64>,
-    rss_kib: u64,
+    peak: Peak,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,10 +198,8 @@ impl Target {
         for _ in 0..100 {
             assert_eq!(host.client().get("/innocent/ok").await.status, 200);
         }
-        let rss_kib = rss_kib(host.process());
-        let (is_over, rss_kib_max) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(rss_kib)));
-        tokio::spawn(watch_memory(host.process(), is_over.clone(), rss_kib_max.clone()));
-        Self { host, load, is_over, rss_kib_max, rss_kib }
+        let peak = Peak::watch(host.process());
+        Self { host, load, peak }
     }
 
     /// Writes batch after batch until the host ends the connection; answers the code of its GOAWAY.
@@ -230,10 +224,9 @@ impl Target {
 
     /// Nobody else was harmed, and the memory stayed bounded.
     async fn finish(self) {
-        self.is_over.store(true, Ordering::Release);
+        let growth = self.peak.growth_kib();
         let report = self.load.stop().await;
         assert!(report.failures.is_empty(), "{:?}", report.failures);
-        let growth = self.rss_kib_max.load(Ordering::Acquire).saturating_sub(self.rss_kib);
         assert!(growth < GROWTH_KIB_MAX, "the host grew by {growth} KiB");
     }
 }
@@ -297,12 +290,4 @@ fn headers(method: u8, path: &str, flags: u8, stream: u32) -> Vec<u8> {
     let length = u8::try_from(path.len()).unwrap();
     let block = [&[method, 0x86, 0x01, 1, b'a', 0x04, length], path.as_bytes()].concat();
     frame(HEADERS, flags, stream, &block)
-}
-
-/// Keeps the most memory that the process had.
-async fn watch_memory(process: u32, is_over: Arc<AtomicBool>, most: Arc<AtomicU64>) {
-    while !is_over.load(Ordering::Acquire) {
-        most.fetch_max(rss_kib(process), Ordering::AcqRel);
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

@@ -11,7 +11,7 @@ use crate::support::host::Host;
 use crate::support::load::Load;
 
 /// Each misdeed and the status that its request gets.
-const MISDEEDS: &[(&str, u16)] = &[
+pub const MISDEEDS: &[(&str, u16)] = &[
     ("trap", 502),
     ("exit", 502),
     ("recurse", 502),

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::host::Host;
-use crate::support::memory::rss_kib;
 use crate::support::origin::{Origin, answer, route};
+use crate::support::process::rss_kib;
 
 /// Clients that ask at the same time.
 const CLIENTS: u64 = 64;

@@ -14,7 +14,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::limits::probe;
+use crate::limits::{MISDEEDS, probe};
 use crate::support::guests::component;
 use crate::support::host::Host;
 use crate::support::lasting::Lasting;
@@ -31,17 +31,6 @@ const OUTGOING: usize = 4;
 /// Who asks, and how long.
 const CLIENTS: u64 = 12;
 const TIME: Duration = Duration::from_secs(30);
-
-/// What goes wrong, and what the client may see of it besides a refusal.
-const MISDEEDS: [(&str, u16); 7] = [
-    ("trap", 502),
-    ("exit", 502),
-    ("recurse", 502),
-    ("no-response", 502),
-    ("allocate", 502),
-    ("loop", 504),
-    ("loop-host", 504),
-];
 
 /// An instance stays for half a minute without work; then everything has to be gone.
 const PATIENCE: Duration = Duration::from_secs(60);

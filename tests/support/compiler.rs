@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::process::{TICKS_PER_SECOND, high_water_kib, ticks};
+
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Over how long processor time is measured: a clock tick is 10 ms.
 const WINDOW: Duration = Duration::from_millis(500);
-
-/// Ticks of processor time in a second, the same on every Linux.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A watch that runs until it is stopped.
 pub struct CompilerWatch {
@@ -72,7 +71,7 @@ fn watch(host: u32, stop: &AtomicBool) -> Seen {
             });
             let long = now - window.since;
             if long >= WINDOW {
-                processors += (ticks - window.ticks) as f64 / TICKS_PER_SECOND / long.as_secs_f64();
+                processors += (ticks - window.ticks) as f64 / TICKS_PER_SECOND as f64 / long.as_secs_f64();
                 *window = Window { since: now, ticks };
             }
         }
@@ -95,19 +94,4 @@ pub fn compilers(host: u32) -> Vec<u32> {
 fn is_compiler(process: u32) -> bool {
     let words = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
     words.split(|byte| *byte == 0).any(|word| word == b"compile-worker")
-}
-
-fn high_water_kib(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
-}
-
-/// Processor time of a process.
-fn ticks(process: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the program stands in parentheses and may hold anything; fields are counted after it.
-    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
-    Some(number(11)? + number(12)?)
 }

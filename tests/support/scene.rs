@@ -1,19 +1,17 @@
 //! The scene of a promise: services that misbehave, beside an innocent one under a steady load.
 
 use std::fs;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::task::JoinHandle;
 
 use super::client::{Answer, Client};
 use super::guests::component;
 use super::host::Host;
 use super::load::{Load, Report};
-use super::memory::rss_kib;
+use super::process::{Peak, TICKS_PER_SECOND, rss_kib, ticks};
+use super::samples::samples;
 
 /// 200 requests a second.
 const PACE: Duration = Duration::from_millis(5);
@@ -35,9 +33,6 @@ const BESIDE_MIN: Duration = Duration::from_secs(1);
 const MEMORY_KIB_MAX: u64 = 64 << 10;
 const MEMORY_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// How often the memory is looked at.
-const GLANCE: Duration = Duration::from_millis(5);
-
 /// Scenes are played one after another: each measures times.
 static STAGE: Mutex<()> = Mutex::const_new(());
 
@@ -49,17 +44,10 @@ pub struct Scene {
     pub client: Client,
     process: u32,
     quiet: Duration,
-    memory_kib: u64,
     load: Load,
     began: Instant,
     peak: Peak,
     _stage: MutexGuard<'static, ()>,
-}
-
-/// The most memory of a process while this lives.
-struct Peak {
-    kib: Arc<AtomicU64>,
-    task: JoinHandle<()>,
 }
 
 /// A service of this component under `/{name}/`, with these further lines in its section.
@@ -81,9 +69,9 @@ impl Scene {
             assert_eq!(client.get("/innocent/ok").await.status, 200);
         }
         let process = host.process();
-        let (quiet, memory_kib) = (watch(&client).await, rss_kib(process));
-        let (load, peak) = (innocent(&client), Peak::watch(process));
-        Self { host, client, process, quiet, memory_kib, load, began: Instant::now(), peak, _stage: stage }
+        let quiet = watch(&client).await;
+        let (peak, load) = (Peak::watch(process), innocent(&client));
+        Self { host, client, process, quiet, load, began: Instant::now(), peak, _stage: stage }
     }
 
     /// GET.
@@ -106,27 +94,20 @@ impl Scene {
 
     /// The value of a metric with these labels; 0 when it is not there.
     pub async fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let text = self.metrics().await;
         let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-        let is_meant =
-            |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label.as_str()));
-        let line = text.lines().find(is_meant);
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
+        let samples = samples(&self.host, name).await;
+        let meant = samples.iter().find(|sample| labels.iter().all(|label| sample.labels.contains(label)));
+        meant.map_or(0, |sample| sample.value as u64)
     }
 
     /// How much more memory than in quiet the host has had at most so far, in MiB.
     pub fn growth_mib(&self) -> u64 {
-        self.peak.kib.load(Ordering::Relaxed).saturating_sub(self.memory_kib) >> 10
+        self.peak.growth_kib() >> 10
     }
 
     /// How long the host has computed so far.
     pub fn computed(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process)).unwrap();
-        // What follows the name, which may hold anything: state, and then utime and stime as the twelfth and thirteenth.
-        let fields = stat.rsplit(')').next().unwrap().split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
-        // A tick is 10 ms wherever Linux runs.
-        Duration::from_millis(ticks * 10)
+        Duration::from_millis(ticks(self.process).unwrap() * 1_000 / TICKS_PER_SECOND)
     }
 
     /// How many file descriptors the host has open.
@@ -141,7 +122,8 @@ impl Scene {
 
     /// The same where the slowest percent of the innocent requests may take so long.
     pub async fn close_within(self, slow_max: Duration) {
-        let Self { host, client, process, quiet, memory_kib, load, began, .. } = self;
+        let Self { host, client, process, quiet, load, began, peak, _stage } = self;
+        let memory_kib = peak.before_kib();
         tokio::time::sleep(BESIDE_MIN.saturating_sub(began.elapsed())).await;
         let report = load.stop().await;
         let few = &report.failures[..report.failures.len().min(5)];
@@ -168,26 +150,6 @@ impl Scene {
         }
         assert_eq!(host.process(), process);
         assert_eq!(client.get("/innocent/ok").await.status, 200);
-    }
-}
-
-impl Peak {
-    fn watch(process: u32) -> Self {
-        let kib = Arc::new(AtomicU64::new(0));
-        let seen = kib.clone();
-        let task = tokio::spawn(async move {
-            loop {
-                seen.fetch_max(rss_kib(process), Ordering::Relaxed);
-                tokio::time::sleep(GLANCE).await;
-            }
-        });
-        Self { kib, task }
-    }
-}
-
-impl Drop for Peak {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -1,0 +1,78 @@
+//! What a process uses of memory and processors.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+/// Ticks of processor time in a second, the same on every Linux.
+pub const TICKS_PER_SECOND: u64 = 100;
+
+/// How often the memory is looked at for its peak.
+const GLANCE: Duration = Duration::from_millis(5);
+
+/// The resident memory of a process in KiB; 0 when it has ended.
+pub fn rss_kib(process: u32) -> u64 {
+    status_kib(process, "VmRSS:")
+}
+
+/// The most that this has ever been.
+pub fn high_water_kib(process: u32) -> u64 {
+    status_kib(process, "VmHWM:")
+}
+
+fn status_kib(process: u32, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
+}
+
+/// Processor time of a process, in ticks; none when it has ended.
+pub fn ticks(process: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name of the program stands in parentheses and may hold anything; fields are counted after it.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |place: usize| fields.get(place)?.parse::<u64>().ok();
+    Some(number(11)? + number(12)?)
+}
+
+/// The most memory of a process while this lives.
+pub struct Peak {
+    before_kib: u64,
+    most_kib: Arc<AtomicU64>,
+    task: JoinHandle<()>,
+}
+
+impl Peak {
+    /// Watches from now on.
+    pub fn watch(process: u32) -> Self {
+        let before_kib = rss_kib(process);
+        let most_kib = Arc::new(AtomicU64::new(before_kib));
+        let seen = most_kib.clone();
+        let task = tokio::spawn(async move {
+            loop {
+                seen.fetch_max(rss_kib(process), Ordering::Relaxed);
+                tokio::time::sleep(GLANCE).await;
+            }
+        });
+        Self { before_kib, most_kib, task }
+    }
+
+    /// The memory when the watch began.
+    pub fn before_kib(&self) -> u64 {
+        self.before_kib
+    }
+
+    /// How much more than then there was at most.
+    pub fn growth_kib(&self) -> u64 {
+        self.most_kib.load(Ordering::Relaxed).saturating_sub(self.before_kib)
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
