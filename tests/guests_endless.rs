@@ -113,8 +113,8 @@ async fn loops_on_every_instance_leave_another_service_its_half() {
     scene.close_within(SLOW_MAX).await;
 }
 
-/// How many requests the modest service answers for each second that the host computes: who else shares the machine does
-/// not count in it.
+/// How many requests the modest service answers for each second that the host computes: who else shares the machine
+/// does not count in it.
 async fn work_of(scene: &Scene, rounds: u64, time: Duration) -> f64 {
     let before = scene.computed();
     let rate = computed(&scene.client, "modest", rounds, 4, time).await;

@@ -57,7 +57,8 @@ impl Read {
     }
 }
 
-/// Asks for this misdeed and for the innocent service on one connection; answers the one response, and all that follows.
+/// Asks for this misdeed and for the innocent service on one connection; answers the one response, and all that
+/// follows.
 async fn ask(host: &Host, method: &str, query: &str) -> (Read, String) {
     let mut stream = TcpStream::connect(host.gateway_address()).await.unwrap();
     let requests = format!(

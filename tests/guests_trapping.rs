@@ -1,5 +1,5 @@
-//! Promises 1 and 2: a trap is told in time, in full and to nobody else; it leaks nothing; after the head of a response it
-//! cuts the response.
+//! Promises 1 and 2: a trap is told in time, in full and to nobody else; it leaks nothing; after the head of a
+//! response it cuts the response.
 
 use std::time::{Duration, Instant};
 

@@ -20,9 +20,9 @@ const FACTOR: f64 = 10.0;
 /// How long each phase is.
 const PHASE: Duration = Duration::from_secs(8);
 
-/// How soon who is refused is told: 100 ms. Host, test and whoever else shares the machine compute on the same two cores,
-/// and this host is built for debugging: each of the many refusals costs it three times as much. So 300 ms here, and of
-/// ninety-five in a hundred.
+/// How soon who is refused is told: 100 ms. Host, test and whoever else shares the machine compute on the same two
+/// cores, and this host is built for debugging: each of the many refusals costs it three times as much. So 300 ms
+/// here, and of ninety-five in a hundred.
 const REFUSED_TIME_MAX: Duration = Duration::from_millis(300);
 
 /// How soon all is as before.

@@ -22,8 +22,8 @@ const QUIET: Duration = Duration::from_secs(2);
 /// How many times as long as in quiet the slowest percent of innocent requests may take.
 const STRETCH_MAX: u32 = 4;
 
-/// No test fails for less: on a machine of two cores that others use too, a host built for debugging now and then keeps a
-/// request waiting so long when nobody misbehaves.
+/// No test fails for less: on a machine of two cores that others use too, a host built for debugging now and then
+/// keeps a request waiting so long when nobody misbehaves.
 const NOISE: Duration = Duration::from_millis(50);
 
 /// How long the innocent service is under load beside those who misbehave, at least: less would tell nothing.

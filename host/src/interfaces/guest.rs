@@ -110,8 +110,8 @@ impl InstanceContext {
     /// Begins one of several calls, which the guest handles in this task.
     pub fn begin_task(&self, task: GuestTaskId, call: Arc<Call>) {
         let mut slot = self.slot();
-        // The engine gives the number of a task that has ended to the next: what is left of the old call, such as a body
-        // that is still read, must not speak for the new one, nor the other way round.
+        // The engine gives the number of a task that has ended to the next: what is left of the old call, such as a
+        // body that is still read, must not speak for the new one, nor the other way round.
         for ended in slot.running.iter_mut().filter(|running| running.task == Some(task)) {
             ended.task = None;
         }

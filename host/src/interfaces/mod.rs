@@ -3,9 +3,9 @@
 //! Knows nothing of pools, routes, or which driver stands behind a back end. Files in reading order:
 //! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
 //! one instance, `call` what it does now; `memory`, with the `holdings` of the host, and `cpu` are its
-//! meters, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an interface:
-//! `wasi`, `http_out` and `http_out_p3` (with `http_client` for outside hosts and `siblings` for services), `database` (with
-//! `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
+//! meters, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an
+//! interface: `wasi`, `http_out` and `http_out_p3` (with `http_client` for outside hosts and `siblings` for
+//! services), `database` (with `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
 
 pub mod bindings;
 pub mod service;

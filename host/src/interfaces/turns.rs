@@ -1,9 +1,9 @@
 //! Turns on the processors: calls that run longer than a slice go on in turns, shared fairly between services.
 //!
 //! A short call runs at once and never comes here. One that has used up a slice waits until its service is the one
-//! that had the least of the processors lately (start-time fair queueing, Goyal, Vin and Cheng 1996); so one service with
-//! endless loops on every instance leaves another its half, and no more long calls stand in the runtime's queues than
-//! there are processors.
+//! that had the least of the processors lately (start-time fair queueing, Goyal, Vin and Cheng 1996); so one service
+//! with endless loops on every instance leaves another its half, and no more long calls stand in the runtime's queues
+//! than there are processors.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

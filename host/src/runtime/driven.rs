@@ -33,9 +33,9 @@ pub type HeadSender = oneshot::Sender<Result<Head, GuestFailure>>;
 /// Where it comes from.
 pub type HeadReceiver = oneshot::Receiver<Result<Head, GuestFailure>>;
 
-/// A guest call. Whoever waits for its response head drives it, in its own task: a task more would cost two wake-ups for
-/// each request. What is not over by then goes on in a task of its own, so that no client who reads slowly stops it; so
-/// does what is dropped before, since what a guest has begun is not undone by a client that leaves.
+/// A guest call. Whoever waits for its response head drives it, in its own task: a task more would cost two wake-ups
+/// for each request. What is not over by then goes on in a task of its own, so that no client who reads slowly stops
+/// it; so does what is dropped before, since what a guest has begun is not undone by a client that leaves.
 pub struct Driven {
     state: State,
 }

@@ -1,4 +1,5 @@
-//! Two wasmtime engines, for WASI 0.2 and for WASI 0.3: features, and the pooling allocator sized for many small guests.
+//! Two wasmtime engines, for WASI 0.2 and for WASI 0.3: features, and the pooling allocator sized for many small
+//! guests.
 
 use std::str::FromStr;
 use std::sync::Arc;

@@ -1,10 +1,11 @@
 //! `Runtime`: compile a component, make instances of it, call them.
 //!
 //! Knows nothing of services, versions or traffic. Files in reading order: `engine` makes the wasmtime engines;
-//! `digest` names components; `outline` is what is seen of them before `compiler` makes machine code in a process of its own, `compile` caches it; `imports` checks what a component wants
-//! against what it is granted; `blueprint` is a linked component; `instance` is one sandbox and its calls;
-//! `driven` is a call to which somebody listens; `response` guards a response body until the call has ended well;
-//! `crowd` are instances that handle several calls at a time; `failure` says why it did not.
+//! `digest` names components; `outline` is what is seen of them before `compiler` makes machine code in a process of
+//! its own, `compile` caches it; `imports` checks what a component wants against what it is granted; `blueprint` is a
+//! linked component; `instance` is one sandbox and its calls; `driven` is a call to which somebody listens;
+//! `response` guards a response body until the call has ended well; `crowd` are instances that handle several calls
+//! at a time; `failure` says why it did not.
 
 pub mod engine;
 pub mod digest;

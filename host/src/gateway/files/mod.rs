@@ -1,6 +1,6 @@
-//! Static files: a path is resolved and opened safely (`place`), then sent (`send`) in the best coding that lies ready, small ones
-//! from memory (`warm`);
-//! where there is no file a page of the operator's answers, or a list of the folder (`listing`).
+//! Static files: a path is resolved and opened safely (`place`), then sent (`send`) in the best coding that lies
+//! ready, small ones from memory (`warm`); where there is no file a page of the operator's answers, or a list of the
+//! folder (`listing`).
 
 mod place;
 mod send;

@@ -1,7 +1,7 @@
 //! Small files that were asked for lately, kept in memory with their heads.
 //!
-//! Each is looked at again for every request, so that a change of the file shows at once; what its path leads to is found
-//! anew every second.
+//! Each is looked at again for every request, so that a change of the file shows at once; what its path leads to is
+//! found anew every second.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -117,4 +117,40 @@ fn identity(metadata: &Metadata) -> [i128; 5] {
         time(metadata.mtime(), metadata.mtime_nsec()),
         time(metadata.ctime(), metadata.ctime_nsec()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use http::{HeaderValue, Request, StatusCode};
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    /// The same file, read now.
+    fn read(place: &std::path::Path) -> Arc<WarmFile> {
+        let bytes = Bytes::from(fs::read(place).unwrap());
+        let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()))]);
+        Arc::new(WarmFile { place: place.into(), metadata: place.metadata().unwrap(), headers, bytes })
+    }
+
+    #[tokio::test]
+    async fn a_file_answers_from_memory_until_it_changes() {
+        let place = std::env::temp_dir().join(format!("hostel-warm-{}", std::process::id()));
+        fs::write(&place, "0123456789").unwrap();
+        let warm = Warm::new();
+        warm.keep("page".into(), read(&place));
+        let (head, ()) =
+            Request::get("/page").header(header::RANGE, "bytes=2-4").body(()).unwrap().into_parts();
+        let answer = warm.find("page").unwrap().answer(&head);
+        assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
+        assert_eq!(answer.headers()[header::CONTENT_LENGTH], "3");
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "234");
+        fs::write(&place, "other").unwrap();
+        assert!(warm.find("page").is_none(), "written");
+        warm.keep("page".into(), read(&place));
+        fs::remove_file(&place).unwrap();
+        assert!(warm.find("page").is_none(), "removed");
+    }
 }

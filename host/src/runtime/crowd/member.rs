@@ -114,8 +114,8 @@ impl Member {
     }
 }
 
-/// A body whose end counts only while its instance lives: one that is gone has dropped the rest, which would look like an
-/// end. The frame that completes an announced length waits until the guest has ended its body.
+/// A body whose end counts only while its instance lives: one that is gone has dropped the rest, which would look
+/// like an end. The frame that completes an announced length waits until the guest has ended its body.
 pub fn guarded(body: Body, taken: Option<Taken>) -> Body {
     match taken {
         Some(taken) => {

@@ -101,7 +101,8 @@ impl WorkerState for Worker {
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + Send + Sync>> {
         let Ticket { call, taker } = ticket;
-        // The slice of an instance that had nothing to do is over: without a new one each request would wait for a turn.
+        // The slice of an instance that had nothing to do is over: without a new one each request would wait for a
+        // turn.
         store.set_epoch_deadline(1);
         self.member.calls.fetch_add(1, Ordering::Relaxed);
         let taken = Taken::new(self.member.clone(), call.clone(), self.clock.run());
@@ -175,8 +176,8 @@ impl WorkerExpiration for Lifetime {
             limit.inspect(|limit| self.member.settle(GuestFailure::Timeout(limit)));
             return Poll::Ready(());
         }
-        // A retired instance is asked again soon, so that it goes when it has nothing to do. A timer that is early enough
-        // stays as it is: an instance is asked several times for each request.
+        // A retired instance is asked again soon, so that it goes when it has nothing to do. A timer that is early
+        // enough stays as it is: an instance is asked several times for each request.
         let look = until.min(now + GRACE);
         if self.timer.is_elapsed() || self.timer.deadline() > look || self.timer.deadline() <= now {
             self.timer.as_mut().reset(look);

@@ -21,8 +21,8 @@ const UNENDED_BYTES: usize = 8_000;
 /// What is asked for at once of random bytes, where nothing else is said.
 const RANDOM_BYTES: u64 = 64 * 1024;
 
-/// Takes `count` things of the kind `what`, keeps them for `ms`, and answers how many it got. What it took is given back
-/// unless it is to `keep` it.
+/// Takes `count` things of the kind `what`, keeps them for `ms`, and answers how many it got. What it took is given
+/// back unless it is to `keep` it.
 pub fn hoard(query: &Query) -> String {
     let count: u64 = query.number("count", u64::MAX);
     let mut held = Vec::new();

@@ -16,8 +16,8 @@ pub fn text(text: &str, out: ResponseOutparam) {
     respond(200, Fields::new(), text.as_bytes(), None, out);
 }
 
-/// Says what it is told to: `status`, so many `bytes`, and each `field` and `trailer` as `name:value`, in the bytes that
-/// were sent. With `trap` it traps after its body. Fields that the host refuses are named in `x-refused`.
+/// Says what it is told to: `status`, so many `bytes`, and each `field` and `trailer` as `name:value`, in the bytes
+/// that were sent. With `trap` it traps after its body. Fields that the host refuses are named in `x-refused`.
 pub fn say(query: &Query, out: ResponseOutparam) {
     let (fields, refused) = fields(query, "field");
     if !refused.is_empty() {
