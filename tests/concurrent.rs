@@ -202,14 +202,18 @@ async fn a_late_trap_cuts_the_response() {
     let scene = Scene::open(&guest(2)).await;
     let mut faults = Vec::new();
     for ms in [0, 100] {
-        let request = |name: &str| format!("GET /concurrent/{name}?ms={ms} HTTP/1.1\r\nhost: a\r\n\r\n");
+        let target = |name: &str| format!("/concurrent/{name}?ms={ms}");
+        let request = |name| format!("GET {} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n", target(name));
+        // A trap that comes at once may come before anything was sent: then there is an error, or no answer at all.
+        let is_told = |status: &str| ms == 0 && ["502", ""].contains(&status);
         let chunked = raw(&scene.host, &request("late-trap")).await;
-        if !chunked.starts_with("HTTP/1.1 200") || chunked.contains("\r\n0\r\n") {
+        let status = chunked.split(' ').nth(1).unwrap_or_default();
+        if !is_told(status) && (status != "200" || chunked.contains("\r\n0\r\n")) {
             faults.push(format!("after {ms} ms: {chunked:?}"));
         }
-        let path = format!("/concurrent/late-trap-of-length?ms={ms}");
-        let response = scene.client.request(Method::GET, &path).send().await;
+        let response = scene.client.request(Method::GET, &target("late-trap-of-length")).send().await;
         if let Ok(response) = response
+            && !is_told(response.status().as_str())
             && let Ok(body) = response.bytes().await
         {
             faults.push(format!("all of a length after {ms} ms looks like success: {body:?}"));

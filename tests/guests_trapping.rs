@@ -31,6 +31,9 @@ const TRAPS_BEFORE: usize = 2_000;
 /// One fewer than open the circuit of a service; then it answers once, which closes it.
 const TRAPS_AT_ONCE: usize = 4;
 
+/// A response of which the beginning is sent before its end is there.
+const BEGUN_BYTES: usize = 300_000;
+
 /// What the later eight thousand traps may add to the memory: nothing but what allocators keep.
 const GROWTH_KIB_MAX: u64 = 16 << 10;
 
@@ -130,13 +133,14 @@ async fn a_late_trap_cuts_a_response_of_http_1() {
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
     for _ in 0..TRIES {
         // The connection is closed by the gateway, though nobody asked for that.
-        let chunked = raw(&scene.host, &request("/misbehaving/say?bytes=10&trap=yes")).await;
+        let path = format!("/misbehaving/say?bytes={BEGUN_BYTES}&trap=yes");
+        let chunked = raw(&scene.host, &request(&path)).await;
         assert!(chunked.starts_with("HTTP/1.1 200"), "{chunked}");
         assert!(!chunked.contains("\r\n0\r\n"), "the last chunk says that all went well: {chunked}");
-        let path = "/misbehaving/say?bytes=10&field=content-length:10&trap=yes";
-        let counted = raw(&scene.host, &request(path)).await;
+        let counted = raw(&scene.host, &request(&format!("{path}&field=content-length:{BEGUN_BYTES}"))).await;
+        assert!(counted.starts_with("HTTP/1.1 200"), "{counted}");
         let body = counted.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        assert!(body.len() < 10, "ten bytes say that all went well: {counted}");
+        assert!(body.len() < BEGUN_BYTES, "all the bytes say that all went well");
         assert_eq!(scene.get("/misbehaving/ok").await.status, 200);
     }
     scene.host.logged("the guest traps late").await;
@@ -144,12 +148,23 @@ async fn a_late_trap_cuts_a_response_of_http_1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_trap_behind_a_small_response_is_an_error_since_nothing_of_it_was_sent() {
+    let scene = Scene::open(&service("misbehaving", "misbehaving", "")).await;
+    for field in ["", "&field=content-length:10", "&trailer=x-checksum:7"] {
+        let answer = scene.get(&format!("/misbehaving/say?bytes=10&trap=yes{field}")).await;
+        assert_eq!(answer.status, 502, "{field}: {answer:?}");
+        assert_eq!(scene.get("/misbehaving/ok").await.status, 200);
+    }
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_trap_resets_a_stream_of_http_2() {
     let scene = Scene::open(&service("misbehaving", "misbehaving", "")).await;
-    for path in
-        ["/misbehaving/say?bytes=10&trap=yes", "/misbehaving/say?bytes=10&field=content-length:10&trap=yes"]
-    {
-        let frames = frames_of(&scene, path).await;
+    let counted = format!("&field=content-length:{BEGUN_BYTES}");
+    for field in ["", &counted] {
+        let path = format!("/misbehaving/say?bytes={BEGUN_BYTES}&trap=yes{field}");
+        let frames = frames_of(&scene, &path).await;
         assert!(frames.contains(&RST_STREAM), "{path}: {frames:?}");
         assert!(!frames.contains(&END), "a stream that has ended says that all went well: {frames:?}");
         assert_eq!(scene.get("/misbehaving/ok").await.status, 200);
@@ -169,7 +184,9 @@ async fn frames_of(scene: &Scene, path: &str) -> Vec<u8> {
     block.extend(path.as_bytes());
     block.extend([0x01, 1, b'a']);
     let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    request.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]);
+    // A window that the response does not fill, for its stream and for the connection (RFC 9113, 6.5.2 and 6.9).
+    request.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0, 0x10, 0, 0]);
+    request.extend([0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 0x10, 0, 0]);
     request.extend([0, 0, u8::try_from(block.len()).unwrap(), 1, 0x05, 0, 0, 0, 1]);
     request.extend(block);
     connection.write_all(&request).await.unwrap();

@@ -10,7 +10,7 @@
 //!
 //! | module | what it is | only here is named |
 //! | --- | --- | --- |
-//! | `names`, `body` | typed names; the one body type | |
+//! | `names`, `body`, `deadline` | typed names; the one body type; waiting until then | |
 //! | `config` | gateway.toml, checked | `toml` |
 //! | `telemetry` | logs, journal, metrics, trace context | `prometheus_client` |
 //! | `backends` | databases, brokers, buckets, all durable | `rusqlite` |
@@ -32,6 +32,7 @@
 
 pub mod names;
 pub mod body;
+pub mod deadline;
 pub mod config;
 pub mod telemetry;
 pub mod backends;

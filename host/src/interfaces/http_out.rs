@@ -29,7 +29,10 @@ pub struct Outbound {
     this: Arc<InstanceContext>,
 }
 
-type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+/// A response, and what is to be done while its body comes.
+pub type Received = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+
+type Sent = Result<Received, Error>;
 
 /// Where a request goes.
 enum Destination {
@@ -218,7 +221,8 @@ fn refuse(why: &str) -> Error {
     Error::InternalError(Some(why.into()))
 }
 
-fn nothing_more() -> Box<dyn Future<Output = Result<(), Error>> + Send> {
+/// What is to be done for a body beside sending it.
+pub fn nothing_more() -> Box<dyn Future<Output = Result<(), Error>> + Send> {
     Box::new(std::future::ready(Ok(())))
 }
 

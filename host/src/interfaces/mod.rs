@@ -4,8 +4,8 @@
 //! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
 //! one instance, `call` what it does now; `memory`, with the `holdings` of the host, and `cpu` are its
 //! meters, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an
-//! interface: `wasi`, `http_out` and `http_out_p3` (with `http_client` for outside hosts and `siblings` for
-//! services), `database` (with `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
+//! interface: `wasi`, `http_out` for both `http_out_p2` and `http_out_p3` (with `http_client` for outside hosts and
+//! `siblings` for services), `database` (with `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
 
 pub mod bindings;
 pub mod service;
@@ -18,6 +18,7 @@ pub mod holdings;
 pub mod usage;
 pub mod wasi;
 pub mod http_out;
+pub mod http_out_p2;
 pub mod http_out_p3;
 pub mod http_client;
 pub mod siblings;
@@ -44,8 +45,9 @@ use crate::interfaces::guest::GuestState;
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
-    // Files and environment are empty in wasmtime-wasi too, but there nobody hears that they were asked for.
     linker.allow_shadowing(true);
+    http_out_p2::add_to_linker(linker)?;
+    // Files and environment are empty in wasmtime-wasi too, but there nobody hears that they were asked for.
     preopens::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
     environment::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;
     linker.allow_shadowing(false);

@@ -54,7 +54,7 @@ impl Driven {
         Self { state: State::Running(call.boxed()) }
     }
 
-    /// Drives the call until its response head is there.
+    /// Drives the call until its response head is there, with what of the body comes without waiting.
     ///
     /// # Errors
     ///
@@ -72,9 +72,19 @@ impl Driven {
             }
         });
         let Head { response, activity } = head.await?;
-        self.set_apart();
         let length = content_length(&response);
-        Ok(response.map(|body| Body::new(GuardedBody::new(body, length, self, activity))))
+        let (head, body) = response.into_parts();
+        let mut body = GuardedBody::new(body, length, self, activity);
+        poll_fn(|context| Poll::Ready(body.gather(context))).await?;
+        Ok(Response::from_parts(head, Body::new(body)))
+    }
+
+    /// Why the call has ended, when it has failed.
+    pub fn failure(&self) -> Option<&GuestFailure> {
+        match &self.state {
+            State::Ended(outcome) => outcome.as_ref().err(),
+            State::Running(_) | State::Apart(_) => None,
+        }
     }
 
     /// Tells how the call ended, as often as it is asked.
@@ -89,7 +99,7 @@ impl Driven {
     }
 
     /// Lets the call go on in a task of its own, unless it is over.
-    fn set_apart(&mut self) {
+    pub fn set_apart(&mut self) {
         if !matches!(self.state, State::Running(_)) {
             return;
         }

@@ -10,6 +10,7 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::backends::messaging::{Delivery, Outcome, Reply};
 use crate::body::Request;
+use crate::deadline;
 use crate::interfaces::bindings::exports::hostel::service as service_exports;
 use crate::interfaces::bindings::exports::hostel::service::message_handler as handler;
 use crate::interfaces::bindings::exports::hostel::service::migrations::Dialect;
@@ -215,14 +216,14 @@ async fn within<T>(
     activity: &Activity,
 ) -> Result<T, GuestFailure> {
     tokio::pin!(work);
-    let mut deadline = head_deadline;
+    let mut until = head_deadline;
     loop {
-        match tokio::time::timeout_at(deadline, &mut work).await {
-            Ok(value) => return Ok(value),
-            Err(_) if !activity.has_begun() => return Err(GuestFailure::Timeout("time")),
-            Err(_) => {
-                deadline = activity.last() + idle;
-                if deadline <= Instant::now() {
+        match deadline::by(until, &mut work).await {
+            Some(value) => return Ok(value),
+            None if !activity.has_begun() => return Err(GuestFailure::Timeout("time")),
+            None => {
+                until = activity.last() + idle;
+                if until <= Instant::now() {
                     return Err(GuestFailure::Timeout("idle"));
                 }
             }

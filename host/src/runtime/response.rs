@@ -1,5 +1,6 @@
 //! A response body that ends well only when the guest call did, so that a late trap cuts it.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,6 +13,14 @@ use tokio::time::Instant;
 
 use crate::body::{Body, BodyError};
 use crate::runtime::driven::Driven;
+use crate::runtime::failure::GuestFailure;
+
+/// How much of a response is taken from its guest before any of it is sent, where it comes without waiting: a small one
+/// is then whole, which tells its length, takes one packet, and can still become an error.
+const GATHERED_BYTES_MAX: u64 = 64 * 1024;
+
+/// The same in frames, since each costs memory of its own.
+const GATHERED_FRAMES_MAX: usize = 64;
 
 /// Whether a response has begun, and when it last moved; read by whoever may end it for idleness.
 #[derive(Debug)]
@@ -58,8 +67,12 @@ impl Default for Activity {
 /// The body of a guest's response. Its last frame waits for the outcome of the call: HTTP/1.1 would otherwise send
 /// the last chunk, or the last byte of Content-Length, of a response whose service failed. Trailers may follow it.
 pub struct GuardedBody {
+    gathered: Gathered,
     inner: Body,
+    /// What of an announced length the guest has not given yet.
     remaining: Remaining,
+    /// The same, not passed on yet.
+    unsent: Option<u64>,
     /// The frame that waits for the outcome of the call.
     held: Option<Frame<Bytes>>,
     /// Whether the outcome is waited for.
@@ -72,15 +85,85 @@ pub struct GuardedBody {
 impl GuardedBody {
     /// Guards `inner`, of `length` bytes where that is known, until `call` has ended.
     pub fn new(inner: Body, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
-        Self { inner, remaining: Remaining(length), held: None, waits: false, ended: false, call, activity }
+        let (gathered, remaining) = (Gathered::default(), Remaining(length));
+        Self {
+            gathered,
+            inner,
+            remaining,
+            unsent: length,
+            held: None,
+            waits: false,
+            ended: false,
+            call,
+            activity,
+        }
+    }
+
+    /// Takes what comes without waiting, within limits; then the call goes on by itself.
+    ///
+    /// # Errors
+    ///
+    /// The failure that has ended the call already.
+    pub fn gather(&mut self, context: &mut Context<'_>) -> Result<(), GuestFailure> {
+        while self.gathered.has_room() {
+            match self.poll_rest(context) {
+                Poll::Ready(Some(Ok(frame))) => self.gathered.push(frame),
+                Poll::Ready(Some(Err(error))) => {
+                    self.gathered.error = Some(error);
+                    break;
+                }
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        self.call.set_apart();
+        self.call.failure().map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    /// What comes behind the gathered frames.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if self.waits {
+                let outcome = ready!(self.call.poll_end(context));
+                self.waits = false;
+                if let Err(failure) = outcome {
+                    (self.held, self.ended) = (None, true);
+                    return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
+                }
+            }
+            if let Some(frame) = self.held.take() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            match self.poll_guest(context) {
+                Poll::Ready(Some(Ok(frame))) if self.waits => self.held = Some(frame),
+                Poll::Ready(None) if self.waits => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether the guest has nothing more to say, and has said all that it announced.
+    fn has_all(&self) -> bool {
+        self.ended && !self.waits && self.held.is_none() && self.remaining.0.is_none_or(|bytes| bytes == 0)
+    }
+
+    /// Counts a frame that is passed on.
+    fn sent(&mut self, frame: Result<Frame<Bytes>, BodyError>) -> Result<Frame<Bytes>, BodyError> {
+        self.activity.touch();
+        if let (Ok(frame), Some(unsent)) = (&frame, &mut self.unsent) {
+            *unsent = unsent.saturating_sub(length_of(frame));
+        }
+        frame
     }
 
     /// The next frame of the guest; one that completes the announced length, or the body, is held back.
     fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         self.activity.touch();
         self.ended = frame.is_none();
-        let completes = match &frame {
+        let completes = match &mut frame {
             Some(Ok(frame)) => {
                 self.remaining.is_completed_by(frame) || (self.remaining.0.is_none() && frame.is_trailers())
             }
@@ -116,35 +199,60 @@ impl http_body::Body for GuardedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        loop {
-            if self.waits {
-                let outcome = ready!(self.call.poll_end(context));
-                self.waits = false;
-                if let Err(failure) = outcome {
-                    (self.held, self.ended) = (None, true);
-                    return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
-                }
-            }
-            if let Some(frame) = self.held.take() {
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            match self.poll_guest(context) {
-                Poll::Ready(Some(Ok(frame))) if self.waits => self.held = Some(frame),
-                Poll::Ready(None) if self.waits => {}
-                other => return other,
-            }
-        }
+        let frame = match self.gathered.pop() {
+            Some(frame) => Some(frame),
+            None => ready!(self.poll_rest(context)),
+        };
+        Poll::Ready(frame.map(|frame| self.sent(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended && !self.waits && self.held.is_none()
+        self.gathered.is_empty() && self.has_all()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.remaining.hint()
+        match self.unsent {
+            Some(unsent) => SizeHint::with_exact(unsent),
+            // A length would leave no place for trailers in HTTP/1.1.
+            None if self.has_all() && self.gathered.is_data() => SizeHint::with_exact(self.gathered.bytes),
+            None => SizeHint::default(),
+        }
+    }
+}
+
+/// What was taken from a guest before any of it is sent.
+#[derive(Default)]
+struct Gathered {
+    frames: VecDeque<Frame<Bytes>>,
+    /// Of the data in them.
+    bytes: u64,
+    /// What follows them.
+    error: Option<BodyError>,
+}
+
+impl Gathered {
+    fn has_room(&self) -> bool {
+        self.bytes < GATHERED_BYTES_MAX && self.frames.len() < GATHERED_FRAMES_MAX
+    }
+
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.error.is_none()
+    }
+
+    /// Whether there are neither trailers nor an error.
+    fn is_data(&self) -> bool {
+        self.error.is_none() && self.frames.iter().all(Frame::is_data)
+    }
+
+    fn push(&mut self, frame: Frame<Bytes>) {
+        self.bytes += length_of(&frame);
+        self.frames.push_back(frame);
+    }
+
+    fn pop(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
+        let Some(frame) = self.frames.pop_front() else { return self.error.take().map(Err) };
+        self.bytes -= length_of(&frame);
+        Some(Ok(frame))
     }
 }
 
@@ -152,10 +260,13 @@ impl http_body::Body for GuardedBody {
 pub struct Remaining(pub Option<u64>);
 
 impl Remaining {
-    /// Counts a frame; answers whether it completes the length.
-    pub fn is_completed_by(&mut self, frame: &Frame<Bytes>) -> bool {
+    /// Counts a frame, and cuts off what goes beyond the length; answers whether it completes that.
+    pub fn is_completed_by(&mut self, frame: &mut Frame<Bytes>) -> bool {
         let Some(remaining) = &mut self.0 else { return false };
-        *remaining = remaining.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+        if let Some(data) = frame.data_mut() {
+            data.truncate(usize::try_from(*remaining).unwrap_or(usize::MAX));
+        }
+        *remaining -= length_of(frame);
         *remaining == 0
     }
 
@@ -165,8 +276,14 @@ impl Remaining {
     }
 }
 
+fn length_of(frame: &Frame<Bytes>) -> u64 {
+    frame.data_ref().map_or(0, |data| data.len() as u64)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::task::Waker;
+
     use futures::stream;
     use http::HeaderMap;
     use http_body_util::{BodyExt, StreamBody};
@@ -193,5 +310,71 @@ mod tests {
             assert_eq!(read(length, Ok(())).await.unwrap(), ("body".into(), true), "{length:?}");
             assert!(read(length, Err(GuestFailure::NoResponse)).await.is_err(), "{length:?}");
         }
+    }
+
+    /// A body of these frames, of which what comes without waiting is gathered while its call ends like this.
+    fn gathered(frames: Vec<Frame<Bytes>>, outcome: Outcome) -> (Result<(), GuestFailure>, GuardedBody) {
+        gathered_of(None, frames, Driven::new(async { outcome }))
+    }
+
+    fn gathered_of(
+        length: Option<u64>,
+        frames: Vec<Frame<Bytes>>,
+        call: Driven,
+    ) -> (Result<(), GuestFailure>, GuardedBody) {
+        let inner = StreamBody::new(stream::iter(frames.into_iter().map(Ok))).boxed_unsync();
+        let mut body = GuardedBody::new(inner, length, call, Arc::default());
+        (body.gather(&mut Context::from_waker(Waker::noop())), body)
+    }
+
+    fn data(text: &'static str) -> Frame<Bytes> {
+        Frame::data(text.into())
+    }
+
+    #[tokio::test]
+    async fn a_small_body_is_whole_before_any_of_it_is_sent() {
+        let (result, body) = gathered(vec![data("one"), data("two")], Ok(()));
+        result.unwrap();
+        assert_eq!(body.size_hint().exact(), Some(6));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "onetwo");
+        let (_, body) = gathered(Vec::new(), Ok(()));
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(0), true));
+        let (_, body) = gathered(vec![data("one"), Frame::trailers(HeaderMap::new())], Ok(()));
+        assert_eq!(body.size_hint().exact(), None, "trailers need chunks");
+    }
+
+    #[tokio::test]
+    async fn the_length_is_what_is_still_to_be_sent_whatever_is_held() {
+        let (_, body) = gathered_of(Some(3), vec![data("one")], Driven::new(std::future::pending()));
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(3), false));
+        let (_, mut body) =
+            gathered_of(Some(6), vec![data("one"), data("two")], Driven::new(async { Ok(()) }));
+        assert_eq!(body.size_hint().exact(), Some(6));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
+        assert_eq!(body.size_hint().exact(), Some(3));
+    }
+
+    #[tokio::test]
+    async fn more_than_was_announced_is_cut_off_and_less_is_no_end() {
+        let (_, body) = gathered_of(Some(4), vec![data("one"), data("two")], Driven::new(async { Ok(()) }));
+        assert_eq!(body.size_hint().exact(), Some(4));
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "onet");
+        let (_, body) = gathered_of(Some(4), Vec::new(), Driven::new(async { Ok(()) }));
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(4), false));
+    }
+
+    #[tokio::test]
+    async fn a_failure_behind_a_small_body_comes_before_any_of_it() {
+        let (result, _) = gathered(vec![data("one")], Err(GuestFailure::NoResponse));
+        assert!(matches!(result, Err(GuestFailure::NoResponse)));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_is_not_waited_for() {
+        let frames = (0..2 * GATHERED_FRAMES_MAX).map(|_| data("x")).collect();
+        let (result, body) = gathered(frames, Ok(()));
+        result.unwrap();
+        assert_eq!((body.gathered.frames.len(), body.size_hint().exact()), (GATHERED_FRAMES_MAX, None));
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 2 * GATHERED_FRAMES_MAX);
     }
 }

@@ -21,6 +21,7 @@ use super::routing::{Action, Route};
 use crate::balance::{self, Balancer, Call, CallError};
 use crate::body::{Request, Response};
 use crate::config::{HeaderRules, Transform};
+use crate::deadline;
 use crate::names::{ServiceName, VersionNumber, is_claim};
 use crate::telemetry::trace::TRACEPARENT;
 
@@ -129,10 +130,8 @@ pub async fn send(
         keeps_host: route.transform.request_headers.as_ref().is_some_and(HeaderRules::sets_host),
         retry: route.retry.clone(),
     };
-    let answer = match tokio::time::timeout_at(deadline, balancer.send(call)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(CallError::Timeout { limit: "time" }),
-    };
+    let answer = deadline::by(deadline, balancer.send(call)).await;
+    let answer = answer.unwrap_or(Err(CallError::Timeout { limit: "time" }));
     let balance::Answer { mut response, version, upgraded, .. } = answer.map_err(Refusal::Call)?;
     let tunnel = match (asked, upgraded) {
         (Some(asked), Some(upgraded)) => {

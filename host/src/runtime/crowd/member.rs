@@ -150,14 +150,14 @@ impl http_body::Body for GuardedByMember {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
             self.taken.member.touch();
             match frame {
-                Some(Ok(frame)) if self.held.is_none() && self.remaining.is_completed_by(&frame) => {
-                    self.held = Some(frame);
-                }
-                // Trailers: the guest has ended its body, and they come behind what was held.
-                Some(Ok(frame)) => {
-                    let Some(held) = self.held.take() else { return Poll::Ready(Some(Ok(frame))) };
-                    self.held = Some(frame);
-                    return Poll::Ready(Some(Ok(held)));
+                Some(Ok(mut frame)) => {
+                    let completes = self.remaining.is_completed_by(&mut frame);
+                    match self.held.replace(frame) {
+                        None if completes => {}
+                        None => return Poll::Ready(self.held.take().map(Ok)),
+                        // Trailers: the guest has ended its body, and they come behind what was held.
+                        Some(held) => return Poll::Ready(Some(Ok(held))),
+                    }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => {

@@ -23,6 +23,7 @@ use wasmtime_wasi_http::handler::{
 
 use crate::body::{Request, Response, copy_head};
 use crate::config::Instances;
+use crate::deadline;
 use crate::interfaces::call::Call;
 use crate::interfaces::http_out::{from_guest, to_guest};
 use crate::runtime::blueprint::Blueprint;
@@ -150,13 +151,16 @@ async fn send(
     let taker = Arc::new(Mutex::new(None));
     let ticket = Ticket { call: call.clone(), taker: taker.clone() };
     let deadline = call.deadline.min(Instant::now() + handler.state().bounds.time);
-    let answer = tokio::time::timeout_at(deadline, hand_over(handler, ticket, request.map(to_guest))).await;
+    let answer = deadline::by(deadline, hand_over(handler, ticket, request.map(to_guest))).await;
     let taken = taker.lock().unwrap_or_else(PoisonError::into_inner).take();
     let name = taken.as_ref().map(|taken: &Taken| taken.member.this.name.clone());
+    let fate = taken.as_ref().and_then(|taken| taken.member.fate());
     let result = match answer {
-        Ok(Ok(response)) => Ok(response.map(|body| guarded(from_guest(body), taken))),
-        Ok(Err(error)) => Err(failure(error, taken.as_ref()).await),
-        Err(_) => Err(NoResponse::Own(GuestFailure::Timeout("time"))),
+        // It has set its head and ended before anything of it was sent.
+        Some(Ok(_)) if let Some(failure) = fate => Err(NoResponse::WithInstance(failure.clone())),
+        Some(Ok(response)) => Ok(response.map(|body| guarded(from_guest(body), taken))),
+        Some(Err(error)) => Err(failure(error, taken.as_ref()).await),
+        None => Err(NoResponse::Own(GuestFailure::Timeout("time"))),
     };
     (name, result)
 }
