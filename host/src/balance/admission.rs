@@ -29,6 +29,9 @@ const WINDOW_MAX: Duration = Duration::from_millis(250);
 /// How much one window changes the rate at which calls are said to end.
 const WEIGHT: f64 = 0.3;
 
+/// Windows in a row after which the rate is believed: the machine may have done something else during one.
+const WINDOWS_MIN: u32 = 4;
+
 /// Lets calls in.
 pub struct Admission {
     queue: Queue,
@@ -53,14 +56,17 @@ struct Pace {
     thought_over: Instant,
     /// Calls that have ended since.
     ended: u32,
-    /// How many calls end in a second while others wait; none while nobody has waited for long enough.
+    /// How many calls end in a second while others wait; none while nobody has.
     rate: Option<f64>,
+    /// Over how many windows that was measured.
+    windows: u32,
 }
 
 impl Admission {
     /// Lets so many in at once, while so many may wait, each for `wait_max` at most.
     pub fn new(places: usize, waiting_max: usize, wait_max: Duration, share: Arc<Share>) -> Arc<Self> {
-        let pace = Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None };
+        let pace =
+            Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None, windows: 0 };
         Arc::new(Self {
             queue: Queue::new(places, waiting_max),
             places_max: places,
@@ -106,7 +112,9 @@ impl Admission {
     /// How long a call will have to wait that comes now.
     fn expected_wait(&self) -> Duration {
         let before = (self.queue.waiting() + 1) as f64;
-        self.pace().rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(before / rate))
+        let pace = self.pace();
+        let rate = pace.rate.filter(|_| pace.windows >= WINDOWS_MIN);
+        rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(before / rate))
     }
 
     /// A call has ended.
@@ -142,6 +150,7 @@ impl Pace {
         let rate = f64::from(self.ended) / window.as_secs_f64();
         let is_told = is_queued && window <= WINDOW_MAX;
         self.rate = is_told.then(|| self.rate.map_or(rate, |before| before + (rate - before) * WEIGHT));
+        self.windows = if is_told { self.windows.saturating_add(1) } else { 0 };
         (self.thought_over, self.ended) = (now, 0);
     }
 
@@ -217,8 +226,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_burst_waits_and_who_would_wait_too_long_is_told_at_once() {
-        let admission = admission(2, &Share::new(Turns::new(2)));
-        let (first, second) = (admission.queue.try_enter().unwrap(), admission.queue.try_enter().unwrap());
+        let windows = WINDOWS_MIN as usize;
+        let admission = admission(windows + 1, &Share::new(Turns::new(2)));
+        let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
         let far = Instant::now() + Duration::from_secs(60);
         let wait = |many: usize| {
             let others = (0..many).map(|_| {
@@ -234,12 +244,16 @@ mod tests {
         }
         assert_eq!(admission.expected_wait(), Duration::ZERO);
         // One call in a window, then 20 a second: those who wait already take longer than one should wait.
-        admission.leave(first, Instant::now() + WINDOW);
+        let start = Instant::now();
+        for window in 1..=WINDOWS_MIN {
+            assert_eq!(admission.expected_wait(), Duration::ZERO, "a slow moment tells nothing");
+            admission.leave(inside.pop().unwrap(), start + WINDOW * window);
+        }
         assert!(admission.expected_wait() > QUEUE_MAX, "{:?}", admission.expected_wait());
         let asked = Instant::now();
         assert!(admission.enter(far).await.is_none());
         assert!(asked.elapsed() < QUEUE_MAX / 2, "{:?}", asked.elapsed());
-        drop(second);
+        drop(inside);
         for waiting in burst {
             assert!(waiting.await.unwrap().is_some(), "who has waited already is served");
         }

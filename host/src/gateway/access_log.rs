@@ -1,5 +1,6 @@
 //! One line for each request, written last, whatever happened to it.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -111,7 +112,7 @@ struct Text<'l> {
     #[serde(skip_serializing_if = "Option::is_none")]
     certificate: Option<&'l str>,
     method: &'l str,
-    path: String,
+    path: Cow<'l, str>,
     protocol: &'static str,
     status: u16,
     bytes: u64,
@@ -125,7 +126,7 @@ struct Text<'l> {
     request: &'l str,
     trace: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
+    subject: Option<Cow<'l, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     refusal: Option<&'static str>,
     complete: bool,
@@ -301,7 +302,7 @@ fn emit(line: &Text<'_>) {
         client = %line.client,
         certificate = line.certificate,
         method = line.method,
-        path = line.path,
+        path = &*line.path,
         protocol = line.protocol,
         status = line.status,
         bytes = line.bytes,
@@ -311,7 +312,7 @@ fn emit(line: &Text<'_>) {
         version = line.version.map(|version| version.0),
         request = line.request,
         trace = line.trace,
-        subject = line.subject,
+        subject = line.subject.as_deref(),
         refusal = line.refusal,
         complete = line.complete,
         "request"
@@ -319,10 +320,10 @@ fn emit(line: &Text<'_>) {
 }
 
 /// What a client sent, escaped and bounded. Of its target only the path, since a query may hold secrets.
-fn cut(text: &str) -> String {
-    let mut end = text.len().min(PATH_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].escape_default().to_string()
+fn cut(text: &str) -> Cow<'_, str> {
+    let text = &text[..text.floor_char_boundary(PATH_BYTES_MAX)];
+    // As most are: to escape one character by one takes longer than to write the rest of the line.
+    let is_plain =
+        text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\'));
+    if is_plain { text.into() } else { text.escape_default().to_string().into() }
 }

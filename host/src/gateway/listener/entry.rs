@@ -83,9 +83,8 @@ fn protocol(config: &GatewayConfig) -> auto::Builder<StreamExecutor> {
     let mut builder = auto::Builder::new(StreamExecutor::new(config.write_timeout));
     builder
         .http1()
-        .timer(TokioTimer::new())
-        // A second net behind `Activity`, which tells a slow head from an idle connection.
-        .header_read_timeout(config.idle_timeout + config.header_timeout)
+        // `Activity` tells a slow head from an idle connection.
+        .header_read_timeout(None)
         .max_buf_size(HEAD_BUFFER_BYTES_MAX)
         .http2()
         .timer(TokioTimer::new())

@@ -31,9 +31,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::admission::{Full, Pass};
 use self::connection::{Activity, Busy, Connection};
@@ -74,12 +74,12 @@ pub async fn run(
     shutdown: CancellationToken,
     drain: Duration,
 ) {
-    let connections = TaskTracker::new();
-    let abort = CancellationToken::new();
+    let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
+            Some(_ended) = connections.join_next() => continue,
             accepted = listener.accept() => accepted,
         };
         let (stream, address) = match accepted {
@@ -90,20 +90,19 @@ pub async fn run(
             }
         };
         let entry = shared.entry.load_full();
-        let arrival = Arrival { shared: shared.clone(), entry, role, shutdown: shutdown.clone() };
+        // Of its own: all connections look at it all the time, and one lock for all would have them wait.
+        let shutdown = shutdown.child_token();
+        let arrival = Arrival { shared: shared.clone(), entry, role, shutdown };
         if let Some(pass) = arrival.admit(&stream, address.ip()) {
-            let abort = abort.clone();
-            let serving = arrival.serve(stream, address.ip(), pass);
-            connections.spawn(async move { abort.run_until_cancelled(serving).await });
+            connections.spawn(arrival.serve(stream, address.ip(), pass));
         }
     }
     // From here on the system refuses new connections.
     drop(listener);
-    connections.close();
-    if tokio::time::timeout(drain, connections.wait()).await.is_err() {
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain, all_ended).await.is_err() {
         tracing::warn!(open = connections.len(), "the time to drain is over: connections are cut");
-        abort.cancel();
-        connections.wait().await;
+        connections.shutdown().await;
     }
 }
 
