@@ -108,3 +108,51 @@ fn to_http_method(method: Method) -> Result<http::Method, ErrorCode> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use wasmtime_wasi_http::FieldMap;
+
+    use super::*;
+
+    fn request(
+        path: Option<&str>,
+        fields: &[(&'static str, &str)],
+    ) -> Result<http::Request<WasiBody>, ErrorCode> {
+        let mut headers = FieldMap::new_mutable(1024);
+        for (name, value) in fields {
+            headers.append_raw(http::HeaderName::from_static(name), value.parse().unwrap()).unwrap();
+        }
+        to_http(HostOutgoingRequest {
+            method: Method::Get,
+            scheme: Some(Scheme::Http),
+            authority: Some("stock.internal".into()),
+            path_with_query: path.map(str::to_owned),
+            headers,
+            body: None,
+        })
+    }
+
+    #[test]
+    fn a_request_goes_where_its_guest_says_and_names_the_host() {
+        for (path, target) in
+            [("/goods?a=1", "http://stock.internal/goods?a=1"), ("", "http://stock.internal/")]
+        {
+            let request = request(Some(path), &[("x-kept", "1")]).unwrap();
+            assert_eq!(request.uri().to_string(), target);
+            assert_eq!(
+                (&request.headers()["host"], &request.headers()["x-kept"]),
+                (&"stock.internal".parse().unwrap(), &"1".parse().unwrap())
+            );
+            assert!(request.body().is_end_stream());
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_an_error_of_the_guest() {
+        assert!(matches!(request(Some("no path"), &[]), Err(ErrorCode::HttpRequestUriInvalid)));
+        let announced = request(Some("/"), &[("content-length", "5")]);
+        assert!(matches!(announced, Err(ErrorCode::HttpRequestBodySize(Some(0)))), "a length without a body");
+        assert!(request(Some("/"), &[("content-length", "0")]).is_ok());
+    }
+}
