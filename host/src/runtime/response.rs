@@ -71,8 +71,6 @@ pub struct GuardedBody {
     inner: Body,
     /// What of an announced length the guest has not given yet.
     remaining: Remaining,
-    /// The same, not passed on yet.
-    unsent: Option<u64>,
     /// The frame that waits for the outcome of the call.
     held: Option<Frame<Bytes>>,
     /// Whether the outcome is waited for.
@@ -86,17 +84,7 @@ impl GuardedBody {
     /// Guards `inner`, of `length` bytes where that is known, until `call` has ended.
     pub fn new(inner: Body, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
         let (gathered, remaining) = (Gathered::default(), Remaining(length));
-        Self {
-            gathered,
-            inner,
-            remaining,
-            unsent: length,
-            held: None,
-            waits: false,
-            ended: false,
-            call,
-            activity,
-        }
+        Self { gathered, inner, remaining, held: None, waits: false, ended: false, call, activity }
     }
 
     /// Takes what comes without waiting, within limits; then the call goes on by itself.
@@ -149,15 +137,6 @@ impl GuardedBody {
         self.ended && !self.waits && self.held.is_none() && self.remaining.0.is_none_or(|bytes| bytes == 0)
     }
 
-    /// Counts a frame that is passed on.
-    fn sent(&mut self, frame: Result<Frame<Bytes>, BodyError>) -> Result<Frame<Bytes>, BodyError> {
-        self.activity.touch();
-        if let (Ok(frame), Some(unsent)) = (&frame, &mut self.unsent) {
-            *unsent = unsent.saturating_sub(length_of(frame));
-        }
-        frame
-    }
-
     /// The next frame of the guest; one that completes the announced length, or the body, is held back.
     fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
@@ -199,11 +178,9 @@ impl http_body::Body for GuardedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = match self.gathered.pop() {
-            Some(frame) => Some(frame),
-            None => ready!(self.poll_rest(context)),
-        };
-        Poll::Ready(frame.map(|frame| self.sent(frame)))
+        let Some(frame) = self.gathered.pop() else { return self.poll_rest(context) };
+        self.activity.touch();
+        Poll::Ready(Some(frame))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -211,10 +188,11 @@ impl http_body::Body for GuardedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.unsent {
-            Some(unsent) => SizeHint::with_exact(unsent),
+        let taken = self.gathered.bytes + self.held.as_ref().map_or(0, length_of);
+        match self.remaining.0 {
+            Some(remaining) => SizeHint::with_exact(taken + remaining),
             // A length would leave no place for trailers in HTTP/1.1.
-            None if self.has_all() && self.gathered.is_data() => SizeHint::with_exact(self.gathered.bytes),
+            None if self.has_all() && self.gathered.is_data() => SizeHint::with_exact(taken),
             None => SizeHint::default(),
         }
     }
