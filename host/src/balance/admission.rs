@@ -56,17 +56,22 @@ struct Pace {
     thought_over: Instant,
     /// Calls that have ended since.
     ended: u32,
-    /// How many calls end in a second while others wait; none while nobody has.
-    rate: Option<f64>,
-    /// Over how many windows that was measured.
+    /// How fast they end while others wait; none while nobody has.
+    rate: Option<Rate>,
+}
+
+/// How fast calls end.
+#[derive(Clone, Copy)]
+struct Rate {
+    per_second: f64,
+    /// Over how many windows in a row that was measured.
     windows: u32,
 }
 
 impl Admission {
     /// Lets so many in at once, while so many may wait, each for `wait_max` at most.
     pub fn new(places: usize, waiting_max: usize, wait_max: Duration, share: Arc<Share>) -> Arc<Self> {
-        let pace =
-            Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None, windows: 0 };
+        let pace = Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None };
         Arc::new(Self {
             queue: Queue::new(places, waiting_max),
             places_max: places,
@@ -112,9 +117,8 @@ impl Admission {
     /// How long a call will have to wait that comes now.
     fn expected_wait(&self) -> Duration {
         let before = (self.queue.waiting() + 1) as f64;
-        let pace = self.pace();
-        let rate = pace.rate.filter(|_| pace.windows >= WINDOWS_MIN);
-        rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(before / rate))
+        let rate = self.pace().rate.filter(|rate| rate.windows >= WINDOWS_MIN);
+        rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(before / rate.per_second))
     }
 
     /// A call has ended.
@@ -147,10 +151,12 @@ impl Pace {
     /// Measures the rate of the window that ends now.
     fn measure(&mut self, now: Instant, is_queued: bool) {
         let window = now - self.thought_over;
-        let rate = f64::from(self.ended) / window.as_secs_f64();
+        let per_second = f64::from(self.ended) / window.as_secs_f64();
         let is_told = is_queued && window <= WINDOW_MAX;
-        self.rate = is_told.then(|| self.rate.map_or(rate, |before| before + (rate - before) * WEIGHT));
-        self.windows = if is_told { self.windows.saturating_add(1) } else { 0 };
+        self.rate = is_told.then(|| match self.rate {
+            Some(before) => before.followed_by(per_second),
+            None => Rate { per_second, windows: 1 },
+        });
         (self.thought_over, self.ended) = (now, 0);
     }
 
@@ -171,6 +177,16 @@ impl Pace {
         let restored = (more - forgiven).min(self.withheld);
         self.withheld -= restored;
         restored
+    }
+}
+
+impl Rate {
+    /// The rate after a further window in which calls ended so fast.
+    fn followed_by(self, per_second: f64) -> Self {
+        Self {
+            per_second: self.per_second + (per_second - self.per_second) * WEIGHT,
+            windows: self.windows.saturating_add(1),
+        }
     }
 }
 
