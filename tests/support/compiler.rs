@@ -32,6 +32,8 @@ pub struct Seen {
     pub memory_kib: u64,
     /// Processors that all together used over half a second.
     pub processors: f64,
+    /// The processor time of the one that took the most.
+    pub computed: Duration,
 }
 
 struct Window {
@@ -64,6 +66,7 @@ fn watch(host: u32, stop: &AtomicBool) -> Seen {
         for compiler in compilers {
             let Some(ticks) = ticks(compiler) else { continue };
             seen.memory_kib = seen.memory_kib.max(high_water_kib(compiler));
+            seen.computed = seen.computed.max(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND));
             let now = Instant::now();
             let window = windows.entry(compiler).or_insert_with(|| {
                 seen.processes += 1;

@@ -10,7 +10,7 @@ use super::client::Client;
 use super::folder::TemporaryFolder;
 
 /// How long a host may take to become ready: compiling a component the first time takes seconds on a busy machine.
-const START_TIME_MAX: Duration = Duration::from_secs(120);
+const START_TIME_MAX: Duration = Duration::from_secs(300);
 
 /// How long a host may take to stop after SIGTERM.
 const STOP_TIME_MAX: Duration = Duration::from_secs(60);

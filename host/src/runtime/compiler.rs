@@ -40,8 +40,9 @@ const CODE_BASE_BYTES: u64 = 2 << 20;
 /// so that nobody buys time with padding.
 const TIME_PER_MIB: Duration = Duration::from_secs(10);
 
-/// How many times as long as its processor time a compiler may take, which is nice to all else on a busy machine.
-const WAIT_FACTOR: u32 = 6;
+/// How long a compiler may take beyond its processor time, which is nice to all else: where three others compute for
+/// each processor it gets a twenty-fifth of one.
+const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Machine code of one component at most: Python's is 35 MB.
 const CODE_BYTES_MAX: u64 = 512 << 20;
@@ -74,6 +75,17 @@ pub enum CompileError {
     /// It takes too long.
     #[error("compiling took longer than `compile-time` allows for so much code ({} s)", .0.as_secs())]
     Time(Duration),
+    /// It was not given the processors to compile it in time.
+    #[error(
+        "compiling did not end within {} s, {} s of which it had a processor: the machine is busy, deploy it again \
+         when it is less so", .waited.as_secs(), .computed.as_secs()
+    )]
+    Starved {
+        /// How long it was waited for.
+        waited: Duration,
+        /// The processor time that it had.
+        computed: Duration,
+    },
     /// It takes too much memory.
     #[error("compiling took more than `compile-memory` allows ({} MiB)", MEMORY_BYTES_MAX >> 20)]
     Memory,
@@ -120,7 +132,7 @@ impl Compiler {
                 feed,
                 read(output, CODE_BYTES_MAX),
                 read(words, WORDS_BYTES_MAX),
-                watch(&mut child, time)
+                watch(&mut child, time, WAIT_MAX)
             )
         };
         let ((), code, words, status) = work.await;
@@ -142,17 +154,22 @@ impl Default for Compiler {
     }
 }
 
-/// Waits for the compiler to end, and ends it at a limit.
-async fn watch(child: &mut Child, time: Duration) -> Result<ExitStatus, CompileError> {
-    let deadline = Instant::now() + time * WAIT_FACTOR;
+/// Waits for the compiler to end, and ends it at a limit: of its processor time, and of how much longer it may take.
+async fn watch(child: &mut Child, time: Duration, wait: Duration) -> Result<ExitStatus, CompileError> {
+    let waited = time + wait;
+    let deadline = Instant::now() + waited;
     let mut look = interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let failure = loop {
         tokio::select! {
             status = child.wait() => return Ok(status?),
             now = look.tick() => {
-                if now >= deadline || child.id().is_some_and(|process| processor_time(process) > time) {
+                let computed = child.id().map(processor_time).unwrap_or_default();
+                if computed > time {
                     break CompileError::Time(time);
+                }
+                if now >= deadline {
+                    break CompileError::Starved { waited, computed };
                 }
                 if child.id().is_some_and(|process| resident_bytes(process) > MEMORY_BYTES_MAX) {
                     break CompileError::Memory;
@@ -224,6 +241,15 @@ mod tests {
         assert_eq!(time_for(0), TIME_BASE);
         assert_eq!(time_for(CODE_BASE_BYTES), TIME_BASE);
         assert_eq!(time_for(CODE_BASE_BYTES + (3 << 20)), TIME_BASE + TIME_PER_MIB * 3);
+    }
+
+    #[tokio::test]
+    async fn who_gets_no_processor_is_told_so() {
+        let mut child = Command::new("sleep").arg("3600").spawn().unwrap();
+        let ended = watch(&mut child, Duration::from_millis(50), Duration::from_millis(50)).await;
+        let told = ended.unwrap_err().to_string();
+        assert!(told.contains("the machine is busy"), "{told}");
+        assert!(child.try_wait().unwrap().is_some(), "it is not left behind");
     }
 
     #[test]
