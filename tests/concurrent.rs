@@ -278,6 +278,26 @@ async fn each_outgoing_call_carries_its_own_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_computes_holds_up_nobody_whom_it_has_asked() {
+    let lines = "calls = [\"worker\"]\ninstances = { max = 1 }\nlimits = { time = \"10s\", cpu = \"8s\" }";
+    let worker = service("worker", "misbehaving", "limits = { time = \"10s\", cpu = \"8s\" }");
+    let scene = Scene::open(&(service("concurrent", "concurrent", lines) + &worker)).await;
+    // More than there are processors, each for longer than a slice: the next turns are given to those that were asked
+    // while the one that asks waits for its own.
+    let rounds = ["/concurrent/calling?rounds=10000", "/concurrent/compute?rounds=10000"];
+    let began = Instant::now();
+    let mut asked = JoinSet::new();
+    for path in rounds.into_iter().cycle().take(8) {
+        let client = scene.client.clone();
+        asked.spawn(async move { get(&client, path).await });
+    }
+    for answer in asked.join_all().await {
+        assert_eq!(answer.status, 200, "after {:?}: {answer:?}", began.elapsed());
+    }
+    scene.close_within(SLOW_MAX).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn state_stays_in_an_instance_and_goes_with_it() {
     let fresh = service("fresh", "concurrent", "instances = { max = 4, reuse = 1 }");
     let scene = Scene::open(&(guest(1) + &fresh)).await;

@@ -32,7 +32,8 @@ pub struct GuestState {
     pub cpu: Arc<CpuMeter>,
     wasi: WasiCtx,
     http: WasiHttpCtx,
-    outbound: Outbound,
+    /// Its outgoing HTTP.
+    pub outbound: Outbound,
 }
 
 /// What the parts of one instance share: its version, its name and the call it handles.

@@ -1,5 +1,6 @@
 //! Outgoing HTTP of a guest: to sibling services in process, to outside hosts behind the allow list.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use http_body_util::BodyExt;
 use tokio::time::Instant;
+use wasmtime_wasi::runtime::{poll_noop, spawn};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::body::{Body, BodyError, Request, Response, keeping};
@@ -29,10 +31,14 @@ pub struct Outbound {
     this: Arc<InstanceContext>,
 }
 
-/// A response, and what is to be done while its body comes.
-pub type Received = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
+/// What comes of a request.
+type Sent = Result<http::Response<WasiBody>, Error>;
 
-type Sent = Result<Received, Error>;
+/// A request on its way.
+pub type Sending = Pin<Box<dyn Future<Output = Sent> + Send>>;
+
+/// What is to be done for a body beside sending it.
+type BodyWork = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
 /// Where a request goes.
 enum Destination {
@@ -44,6 +50,39 @@ impl Outbound {
     /// The outgoing side of this instance.
     pub fn new(this: Arc<InstanceContext>) -> Self {
         Self { this }
+    }
+
+    /// Sends a request where it is granted to go. Whoever polls this must do so whenever it is woken: see [`apart`].
+    pub fn send(&self, mut request: http::Request<WasiBody>, options: Option<RequestOptions>) -> Sending {
+        let (call, destination) = match self.decide(request.uri()) {
+            Ok(decided) => decided,
+            Err(error) => return Box::pin(async { Err(error) }),
+        };
+        call.note(HostCall::Http(request.method().clone(), request.uri().clone()));
+        let service = &self.this.service;
+        // Under way until the body of the response is dropped.
+        let Some(outgoing) = service.usage.begin_outgoing(service.config.limits.outgoing) else {
+            service.limited("outgoing");
+            return Box::pin(async { Err(Error::ConnectionLimitReached) });
+        };
+        strip_identity(request.headers_mut());
+        let trace = call.trace.child();
+        request.headers_mut().insert(TRACEPARENT, trace.to_header());
+        let first_byte = options.and_then(|options| options.first_byte_timeout);
+        match destination {
+            Destination::Sibling(service) => {
+                let sent = self.to_sibling(service, request, &call, first_byte);
+                Box::pin(async move { Ok(sent.await?.map(|body| keeping(body, outgoing))) })
+            }
+            Destination::Outside => {
+                let client = self.this.service.host.http.clone();
+                let limit = first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
+                Box::pin(async move {
+                    let response = to_outside(client, request, limit).await?;
+                    Ok(response.map(|body| keeping(body, outgoing)))
+                })
+            }
+        }
     }
 
     /// Decides where the request may go, or why not.
@@ -98,39 +137,21 @@ impl WasiHttpHooks for Outbound {
 
     fn send_request(
         &mut self,
-        mut request: http::Request<WasiBody>,
+        request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
-        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        let (call, destination) = match self.decide(request.uri()) {
-            Ok(decided) => decided,
-            Err(error) => return Box::new(async { Err(error) }),
-        };
-        call.note(HostCall::Http(request.method().clone(), request.uri().clone()));
-        let service = &self.this.service;
-        // Under way until the body of the response is dropped.
-        let Some(outgoing) = service.usage.begin_outgoing(service.config.limits.outgoing) else {
-            service.limited("outgoing");
-            return Box::new(async { Err(Error::ConnectionLimitReached) });
-        };
-        strip_identity(request.headers_mut());
-        let trace = call.trace.child();
-        request.headers_mut().insert(TRACEPARENT, trace.to_header());
-        let first_byte = options.and_then(|options| options.first_byte_timeout);
-        match destination {
-            Destination::Sibling(service) => {
-                let sent = self.to_sibling(service, request, &call, first_byte);
-                Box::new(async move { Ok((sent.await?.map(|body| keeping(body, outgoing)), nothing_more())) })
-            }
-            Destination::Outside => {
-                let client = self.this.service.host.http.clone();
-                let limit = first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
-                Box::new(async move {
-                    let response = to_outside(client, request, limit).await?;
-                    Ok((response.map(|body| keeping(body, outgoing)), nothing_more()))
-                })
-            }
-        }
+        _: BodyWork,
+    ) -> Box<dyn Future<Output = Result<(http::Response<WasiBody>, BodyWork), Error>> + Send> {
+        let sent = apart(self.send(request, options));
+        Box::new(async { Ok((sent.await?, Box::new(std::future::ready(Ok(()))) as BodyWork)) })
+    }
+}
+
+/// Sends a request in a task of its own where it does not end at once. While an instance computes, or waits for its turn
+/// to, it asks nothing that it waits for; and a service that was given the turn for which it waits would never take it.
+async fn apart(mut sending: Sending) -> Sent {
+    match poll_noop(Pin::new(&mut sending)) {
+        Some(sent) => sent,
+        None => spawn(sending).await,
     }
 }
 
@@ -219,11 +240,6 @@ fn strip_identity(headers: &mut HeaderMap) {
 
 fn refuse(why: &str) -> Error {
     Error::InternalError(Some(why.into()))
-}
-
-/// What is to be done for a body beside sending it.
-pub fn nothing_more() -> Box<dyn Future<Output = Result<(), Error>> + Send> {
-    Box::new(std::future::ready(Ok(())))
 }
 
 #[cfg(test)]

@@ -15,10 +15,9 @@ use wasmtime_wasi::runtime::{AbortOnDropJoinHandle, poll_noop, spawn};
 use wasmtime_wasi_http::p2::HttpResult;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, Scheme};
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
-use wasmtime_wasi_http::{RequestOptions, WasiBody, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi_http::{RequestOptions, WasiBody};
 
 use crate::interfaces::guest::GuestState;
-use crate::interfaces::http_out::{Received, nothing_more};
 
 /// The interface.
 const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
@@ -32,29 +31,29 @@ type Asked = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
 /// Never, as the interface is shadowed.
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     linker.instance(OUTGOING_HANDLER)?.func_wrap("handle", |mut store, asked: Asked| {
-        let answer = handle(store.data_mut().http(), asked);
+        let answer = handle(store.data_mut(), asked);
         // An error that is no word for the guest is a trap.
         answer.map(|future| (Ok(future),)).or_else(|error| Ok((Err(error.downcast()?),)))
     })
 }
 
-fn handle(view: WasiHttpCtxView<'_>, asked: Asked) -> HttpResult<Resource<HostFutureIncomingResponse>> {
+fn handle(state: &mut GuestState, asked: Asked) -> HttpResult<Resource<HostFutureIncomingResponse>> {
     let (request, options) = asked;
-    let options = options.and_then(|options| view.table.get(&options).ok()).cloned();
-    let request = to_http(view.table.delete(request)?)?;
+    let options = options.and_then(|options| state.table.get(&options).ok()).cloned();
+    let request = to_http(state.table.delete(request)?)?;
     // An early answer to a request whose body is still to come would close the body under the guest that writes it.
     let comes_whole = request.method().is_safe() || request.body().is_end_stream();
-    let mut sending = Pin::from(view.hooks.send_request(request, options, nothing_more()));
+    let mut sending = state.outbound.send(request, options);
     let sent = comes_whole.then(|| poll_noop(Pin::new(&mut sending))).flatten();
     let response = match sent {
         Some(sent) => HostFutureIncomingResponse::Ready(sent.map(received)),
         None => HostFutureIncomingResponse::Pending(spawn(async { sending.await.map(received) })),
     };
-    Ok(view.table.push(response)?)
+    Ok(state.table.push(response)?)
 }
 
 /// A response as the interface wants it: with a task behind its body, which none of ours needs.
-fn received((response, _): Received) -> (http::Response<WasiBody>, AbortOnDropJoinHandle<()>) {
+fn received(response: http::Response<WasiBody>) -> (http::Response<WasiBody>, AbortOnDropJoinHandle<()>) {
     (response, spawn(std::future::ready(())))
 }
 

@@ -1,5 +1,6 @@
 //! Handles several requests at a time through WASI 0.3, well or badly: the last segment of the path says how.
 
+mod computing;
 mod misdeeds;
 mod responding;
 mod sibling;
@@ -51,6 +52,14 @@ async fn answer(request: Request) -> Result<Response, ErrorCode> {
             monotonic_clock::wait_for(ms()).await;
             let seen = sibling::ask("seer", "/seer/caller").await?;
             return responding::bytes(seen);
+        }
+        "calling" => {
+            let seen = sibling::ask("worker", &format!("/worker/compute?rounds={}", value("rounds"))).await?;
+            return responding::bytes(seen);
+        }
+        "compute" => {
+            let rounds = value("rounds").parse().unwrap_or_default();
+            return responding::bytes(computing::compute(rounds).to_string().into_bytes());
         }
         "state" => return responding::bytes(BEGUN.load(Ordering::Relaxed).to_string().into_bytes()),
         "now" => return responding::bytes(NOW.load(Ordering::Relaxed).to_string().into_bytes()),
