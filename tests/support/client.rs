@@ -6,6 +6,10 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
+/// How long a connection is kept for the next request: less than any host keeps it, which would close it under a request
+/// that has just been sent.
+const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// Speaks to one address.
 #[derive(Clone)]
 pub struct Client {
@@ -26,7 +30,12 @@ pub struct Answer {
 impl Client {
     /// A client of this address.
     pub fn new(base: &str) -> Self {
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .pool_idle_timeout(IDLE_TIME_MAX)
+            .build()
+            .unwrap();
         Self { http, base: base.to_owned(), token: None }
     }
 

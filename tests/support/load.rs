@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::time::MissedTickBehavior;
+
 use super::client::Client;
 
 /// Requests under way, until it is stopped.
@@ -40,6 +42,8 @@ impl Load {
         let stopped = stop.clone();
         let task = tokio::spawn(async move {
             let mut tick = tokio::time::interval(interval);
+            // A machine that did not run the client for a while must not have it send all at once.
+            tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
             let mut requests = tokio::task::JoinSet::new();
             while !stopped.load(Ordering::Relaxed) {
                 tick.tick().await;
