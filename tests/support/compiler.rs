@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,7 @@ const WINDOW: Duration = Duration::from_millis(500);
 /// A watch that runs until it is stopped.
 pub struct CompilerWatch {
     stop: Arc<AtomicBool>,
+    computed_ms: Arc<AtomicU64>,
     thread: JoinHandle<Seen>,
 }
 
@@ -32,8 +33,6 @@ pub struct Seen {
     pub memory_kib: u64,
     /// Processors that all together used over half a second.
     pub processors: f64,
-    /// The processor time of the one that took the most.
-    pub computed: Duration,
 }
 
 struct Window {
@@ -45,9 +44,15 @@ impl CompilerWatch {
     /// Watches the compilers of this host.
     pub fn start(host: u32) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = std::thread::spawn(move || watch(host, &stopped));
-        Self { stop, thread }
+        let computed_ms = Arc::new(AtomicU64::new(0));
+        let (stopped, most_ms) = (stop.clone(), computed_ms.clone());
+        let thread = std::thread::spawn(move || watch(host, &stopped, &most_ms));
+        Self { stop, computed_ms, thread }
+    }
+
+    /// The processor time of the compiler that took the most since this was asked last.
+    pub fn take_computed(&self) -> Duration {
+        Duration::from_millis(self.computed_ms.swap(0, Ordering::Relaxed))
     }
 
     /// Stops it and answers what was seen.
@@ -57,7 +62,7 @@ impl CompilerWatch {
     }
 }
 
-fn watch(host: u32, stop: &AtomicBool) -> Seen {
+fn watch(host: u32, stop: &AtomicBool, computed_ms: &AtomicU64) -> Seen {
     let (mut seen, mut windows) = (Seen::default(), HashMap::<u32, Window>::new());
     while !stop.load(Ordering::Relaxed) {
         let compilers = compilers(host);
@@ -66,7 +71,7 @@ fn watch(host: u32, stop: &AtomicBool) -> Seen {
         for compiler in compilers {
             let Some(ticks) = ticks(compiler) else { continue };
             seen.memory_kib = seen.memory_kib.max(high_water_kib(compiler));
-            seen.computed = seen.computed.max(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND));
+            computed_ms.fetch_max(ticks * 1_000 / TICKS_PER_SECOND, Ordering::Relaxed);
             let now = Instant::now();
             let window = windows.entry(compiler).or_insert_with(|| {
                 seen.processes += 1;

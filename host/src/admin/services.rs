@@ -115,7 +115,7 @@ pub async fn deploy(
     let named = headers.get(SOURCE_HEADER).and_then(|value| value.to_str().ok()).unwrap_or("admin API");
     let source: String = named.chars().take(SOURCE_CHARACTERS_MAX).collect();
     // A deploy goes on when its client goes away: half of one must not depend on a network.
-    let deploy = async move { control.deployer.deploy(&config, Arc::from(&body[..]), &source).await };
+    let deploy = async move { control.deployer.deploy(&config, body, &source).await };
     finish(tokio::spawn(deploy)).await
 }
 

@@ -10,7 +10,6 @@ use crate::cli::output;
 use crate::config::{self, Config, ServiceConfig, Source};
 use crate::deploy::artifact;
 use crate::runtime::Runtime;
-use crate::runtime::digest::Digest;
 
 /// What was found about one service.
 #[derive(Debug, Serialize)]
@@ -66,7 +65,7 @@ async fn check(runtime: &Runtime, service: &Arc<ServiceConfig>) -> Result<String
         return Ok(format!("{} is not built yet", file.display()));
     }
     let bytes = artifact::read(file).await.map_err(|error| error.to_string())?;
-    let digest = Digest::of(&bytes);
+    let digest = Runtime::digest(&bytes).await.map_err(|error| error.to_string())?;
     let compiled = runtime.compile(digest, bytes).await.map_err(|error| error.to_string())?;
     runtime.check_all(&compiled, service).map_err(|error| error.to_string())?;
     Ok(format!("fits ({})", digest.short()))

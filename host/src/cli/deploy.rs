@@ -22,7 +22,7 @@ pub async fn deploy(client: &Client, service: &str, file: &Path, json: bool) -> 
     let request = client
         .request(Method::POST, &format!("/services/{service}/versions"))
         .header(SOURCE_HEADER, path.display().to_string())
-        .body(bytes.to_vec());
+        .body(bytes);
     let deployed = client.json(request).await;
     bar.finish_and_clear();
     let deployed: Deployed =

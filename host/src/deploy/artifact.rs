@@ -2,8 +2,8 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 
 /// The largest component: Python's is 18 MB, JavaScript's 13 MB.
@@ -25,7 +25,7 @@ pub enum ArtifactError {
 /// # Errors
 ///
 /// When it cannot be read or is too large.
-pub async fn read(path: &Path) -> Result<Arc<[u8]>, ArtifactError> {
+pub async fn read(path: &Path) -> Result<Bytes, ArtifactError> {
     let unreadable = |error| ArtifactError::Unreadable(path.into(), error);
     let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut bytes = Vec::new();

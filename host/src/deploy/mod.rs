@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -28,7 +29,6 @@ use crate::deploy::trial::{Trial, TrialError};
 use crate::deploy::versions::{History, HistoryError, VersionRecord, VersionStore};
 use crate::names::{ServiceName, VersionNumber};
 use crate::registry::Health;
-use crate::runtime::digest::Digest;
 use crate::runtime::{ComponentError, Runtime};
 use crate::telemetry::journal::{Level, Speaker, Stream};
 
@@ -107,7 +107,7 @@ impl Deployer {
     pub async fn deploy(
         &self,
         config: &Arc<ServiceConfig>,
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
         source: &str,
     ) -> Result<Deployed, DeployError> {
         let name = &config.name;
@@ -251,7 +251,7 @@ impl Deployer {
         history: &History,
     ) -> Result<Option<Deployed>, DeployError> {
         let bytes = artifact::read(path).await?;
-        let digest = Digest::of(&bytes);
+        let digest = Runtime::digest(&bytes).await?;
         if history.seen.get(path) == Some(&digest) && history.active.is_some() {
             return Ok(None);
         }
@@ -266,12 +266,12 @@ impl Deployer {
     async fn try_deploy(
         &self,
         config: &Arc<ServiceConfig>,
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
         source: &str,
     ) -> Result<Deployed, DeployError> {
         let started = Instant::now();
         let name = &config.name;
-        let digest = Digest::of(&bytes);
+        let digest = Runtime::digest(&bytes).await?;
         let compiled = self.runtime.compile(digest, bytes.clone()).await?;
         let _one_at_a_time = self.changes.lock().await;
         // A reload may have changed or taken grants while the component was compiled.

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::backends::key_value::{KeyValue, KeyValueError};
@@ -176,7 +176,7 @@ impl VersionStore {
         &self,
         service: &ServiceName,
         digest: Digest,
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
     ) -> Result<(), HistoryError> {
         let path = self.path(service, &digest);
         let target = path.clone();
@@ -199,16 +199,16 @@ impl VersionStore {
     /// # Errors
     ///
     /// When it cannot be read or is damaged.
-    pub async fn component(&self, service: &ServiceName, digest: &Digest) -> Result<Arc<[u8]>, HistoryError> {
+    pub async fn component(&self, service: &ServiceName, digest: &Digest) -> Result<Bytes, HistoryError> {
         let path = self.path(service, digest);
-        let bytes = match tokio::fs::read(&path).await {
-            Ok(bytes) => bytes,
-            Err(error) => return Err(HistoryError::Component(path, error)),
-        };
-        let found = Digest::of(&bytes);
-        match found == *digest {
-            true => Ok(bytes.into()),
-            false => Err(HistoryError::Changed(path, found)),
+        let place = path.clone();
+        let read = move || std::fs::read(&place).map(|bytes| (Digest::of(&bytes), Bytes::from(bytes)));
+        let read =
+            tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        match read {
+            Ok((found, bytes)) if found == *digest => Ok(bytes),
+            Ok((found, _)) => Err(HistoryError::Changed(path, found)),
+            Err(error) => Err(HistoryError::Component(path, error)),
         }
     }
 

@@ -25,6 +25,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::Instant;
 use wasmtime::component::{Component, InstancePre, Linker};
 
@@ -70,6 +72,9 @@ pub enum ComponentError {
     /// An interface has another shape than this host's.
     #[error("it does not fit the interfaces of this host: {0}")]
     Shape(String),
+    /// The host ends, or failed at it.
+    #[error("the host did not get to the end of it: {0}")]
+    Interrupted(#[from] JoinError),
 }
 
 impl From<CompileError> for ComponentError {
@@ -93,15 +98,25 @@ impl Runtime {
         Ok(Self { p2, p3, cache, compiler: Compiler::new() })
     }
 
+    /// The digest of a component.
+    ///
+    /// # Errors
+    ///
+    /// When the host ends meanwhile.
+    pub async fn digest(bytes: &Bytes) -> Result<Digest, ComponentError> {
+        // Aside: a large one takes longer than a request may wait.
+        let bytes = bytes.clone();
+        Ok(spawn_blocking(move || Digest::of(&bytes)).await?)
+    }
+
     /// Compiles a component, or takes it from the cache; never in this process.
     ///
     /// # Errors
     ///
     /// When the bytes are no component, or compiling reaches a limit.
-    pub async fn compile(&self, digest: Digest, bytes: Arc<[u8]>) -> Result<Compiled, ComponentError> {
+    pub async fn compile(&self, digest: Digest, bytes: Bytes) -> Result<Compiled, ComponentError> {
         let seen = bytes.clone();
-        let outline = tokio::task::spawn_blocking(move || Outline::of(&seen)).await;
-        let outline = outline.map_err(|error| ComponentError::Malformed(error.to_string()))?;
+        let outline = spawn_blocking(move || Outline::of(&seen)).await?;
         let wasi = outline.wasi;
         if let Some(component) = self.load(wasi, digest).await {
             return Ok(Compiled { wasi, component, compile_time: None });
@@ -109,21 +124,22 @@ impl Runtime {
         let started = Instant::now();
         let code = self.compiler.compile(outline, &bytes).await?;
         let compile_time = Some(started.elapsed());
-        let component = self.cache.keep(self.side(wasi).engine.engine(), &digest, &code);
+        let (cache, engine) = (self.cache.clone(), self.side(wasi).engine.engine().clone());
+        let component = spawn_blocking(move || cache.keep(&engine, &digest, &code)).await?;
         let component = component.map_err(|error| ComponentError::Malformed(format!("{error:#}")))?;
         Ok(Compiled { wasi, component, compile_time })
     }
 
     async fn load(&self, wasi: Wasi, digest: Digest) -> Option<Component> {
         let (cache, engine) = (self.cache.clone(), self.side(wasi).engine.engine().clone());
-        tokio::task::spawn_blocking(move || cache.load(&engine, &digest)).await.ok()?
+        spawn_blocking(move || cache.load(&engine, &digest)).await.ok()?
     }
 
     /// Removes machine code of all components but these.
     pub async fn sweep(&self, kept: HashSet<Digest>) {
         let cache = self.cache.clone();
         // Code that stays costs space only.
-        let _ = tokio::task::spawn_blocking(move || cache.sweep(&kept)).await;
+        let _ = spawn_blocking(move || cache.sweep(&kept)).await;
     }
 
     /// Checks imports and exports against the grants, and links the component.
