@@ -331,7 +331,12 @@ async fn an_external_service_is_proxied_and_stands_in_the_registry() {
     assert!(host.run(&["services"]).1.contains("billing"));
     server.abort();
     assert!(server.await.unwrap_err().is_cancelled());
-    let gone = host.client().get("/billing/42").await;
+    let ask = async || host.client().get("/billing/42").await;
+    let mut gone = ask().await;
+    // The connection that was kept may not have been seen to end before it is used.
+    if gone.body["type"] == "urn:hostel:problem:broken-off" {
+        gone = ask().await;
+    }
     assert_eq!(
         (gone.status, &gone.body["type"]),
         (502, &json!("urn:hostel:problem:unreachable")),
