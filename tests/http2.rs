@@ -54,7 +54,8 @@ struct Target {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_load_generator_meets_no_error() {
     let host = Host::start(&probe("probe", "")).await;
-    for (connections, streams) in [("1", "1"), ("8", "100"), ("50", "10")] {
+    // As many at once as a build for debugging answers within the second for which calls may queue, on a busy machine too.
+    for (connections, streams) in [("1", "1"), ("3", "100"), ("30", "10")] {
         let url = format!("{}/probe/ok", host.gateway());
         let load =
             Command::new("h2load").args(["-n", "3000", "-c", connections, "-m", streams, &url]).output();
