@@ -16,8 +16,8 @@ use crate::support::process::rss_kib;
 /// A refusal takes no longer.
 const TIME_MAX: Duration = Duration::from_secs(10);
 
-/// The processor time that compiling may take, and how much more for each MiB of code beyond what has to do with that. A
-/// compiler is nice to others: how long it waits for a busy machine tells nothing.
+/// The processor time that compiling may take, and how much more for each MiB of code beyond what has to do with that.
+/// A compiler is nice to others: how long it waits for a busy machine tells nothing.
 const COMPUTING_MAX: Duration = Duration::from_secs(6);
 const COMPUTING_PER_MIB: Duration = Duration::from_secs(10);
 const CODE_BASE_MIB: f64 = 2.0;

@@ -54,7 +54,8 @@ struct Target {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_load_generator_meets_no_error() {
     let host = Host::start(&probe("probe", "")).await;
-    // As many at once as a build for debugging answers within the second for which calls may queue, on a busy machine too.
+    // As many at once as a build for debugging answers within the second for which calls may queue, also on a busy
+    // machine.
     for (connections, streams) in [("1", "1"), ("3", "100"), ("30", "10")] {
         let url = format!("{}/probe/ok", host.gateway());
         let load =

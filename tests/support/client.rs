@@ -6,8 +6,8 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-/// How long a connection is kept for the next request: less than any host keeps it, which would close it under a request
-/// that has just been sent.
+/// How long a connection is kept for the next request: less than any host keeps it, which would close it under a
+/// request that has just been sent.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Speaks to one address.

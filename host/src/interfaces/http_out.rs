@@ -146,8 +146,8 @@ impl WasiHttpHooks for Outbound {
     }
 }
 
-/// Sends a request in a task of its own where it does not end at once. While an instance computes, or waits for its turn
-/// to, it asks nothing that it waits for; and a service that was given the turn for which it waits would never take it.
+/// Sends a request in a task of its own where it does not end at once. While an instance computes, or waits for its
+/// turn to, it polls nothing that it waits for; and a service that was given that turn would never take it.
 async fn apart(mut sending: Sending) -> Sent {
     match poll_noop(Pin::new(&mut sending)) {
         Some(sent) => sent,

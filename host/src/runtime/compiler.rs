@@ -41,7 +41,7 @@ const CODE_BASE_BYTES: u64 = 2 << 20;
 const TIME_PER_MIB: Duration = Duration::from_secs(10);
 
 /// How long a compiler may take beyond its processor time, which is nice to all else: where three others compute for
-/// each processor it gets a twenty-fifth of one.
+/// each processor it gets about a thirtieth of one.
 const WAIT_MAX: Duration = Duration::from_secs(300);
 
 /// Machine code of one component at most: Python's is 35 MB.
