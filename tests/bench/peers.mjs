@@ -6,7 +6,7 @@ import * as places from './places.mjs';
 import { folder } from './scratch.mjs';
 import { answering, freePort, start, until } from './servers.mjs';
 
-// `hyper`, `axum`, or `front` with the address of an `axum`.
+// `hyper`, `axum`, `front` with the address of an `axum`, or `component` with its file.
 export function startNative(...words) {
   const ready = (server) => until(() => server.told.match(/^(\d+)\n/)).then(([, port]) => ({ url: `http://127.0.0.1:${port}` }));
   return start(places.program(places.native), words, ready);

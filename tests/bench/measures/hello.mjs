@@ -18,6 +18,7 @@ export async function hello(options) {
     hostel: startHostel,
     hostelP3: startHostelP3,
     hyper: () => startNative('hyper'),
+    minimal: () => startNative('component', component('bench_hello')),
     axum: () => startNative('axum'),
     serve: () => startWasmtime(component('bench_hello')),
     serveReuse: () => startWasmtime(component('bench_hello'), REUSE),
@@ -29,7 +30,7 @@ export async function hello(options) {
   return results(await rounds(contestants(servers), options));
 }
 
-function contestants({ hostel, hostelP3, hyper, axum, serve, serveReuse, serveP3, wash, nginx, haproxy }) {
+function contestants({ hostel, hostelP3, hyper, minimal, axum, serve, serveReuse, serveP3, wash, nginx, haproxy }) {
   const many = { connections: CONNECTIONS };
   const one = { connections: 1 };
   return [
@@ -41,6 +42,7 @@ function contestants({ hostel, hostelP3, hyper, axum, serve, serveReuse, serveP3
     { name: 'haproxy → axum', server: haproxy, behind: [axum], ...many },
     { name: 'wash dev', server: wash, ...many },
     { name: 'hyper', server: hyper, ...many },
+    { name: 'minimal host', server: minimal, ...many },
     { name: 'Hostel, WASI 0.3', server: hostelP3, path: '/hello/', ...many },
     { name: 'wasmtime serve, WASI 0.3', server: serveP3, ...many },
     { name: 'Hostel, one connection', server: hostel, path: '/hello/', ...one },
@@ -57,6 +59,7 @@ function results(figures) {
     over('hello ÷ haproxy before axum', 'haproxy → axum', atLeast(1)),
     over('hello ÷ wash dev', 'wash dev', NONE),
     ratio('CPU for a hello ÷ bare hyper', figures, 'Hostel', 'hyper', 'cpu', atMost(3, '≤ 3, goal 2.5')),
+    ratio('CPU for a hello of a minimal host ÷ bare hyper', figures, 'minimal host', 'hyper', 'cpu', NONE),
     ratio('p50 of one connection ÷ bare hyper', figures, 'Hostel, one connection', 'hyper, one connection', 'p50', atMost(1.2)),
     over('a fresh instance for each hello ÷ wasmtime serve', 'wasmtime serve', atLeast(1.15), 'Hostel, fresh instances'),
     over('hello by WASI 0.3 ÷ wasmtime serve', 'wasmtime serve, WASI 0.3', atLeast(1.1), 'Hostel, WASI 0.3'),

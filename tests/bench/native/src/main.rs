@@ -1,7 +1,8 @@
-//! What Hostel is compared with, written natively: `bench-native hyper`, `axum`, or
-//! `front ADDRESS`, which calls an `axum` there. Each prints its port.
+//! What Hostel is compared with, written natively: `bench-native hyper`, `axum`,
+//! `front ADDRESS`, which calls an `axum` there, or `component FILE`, which runs one. Each prints its port.
 
 mod bare;
+mod minimal;
 mod routed;
 
 use std::io::{Error, Result};
@@ -19,7 +20,8 @@ async fn main() -> Result<()> {
         ["hyper"] => bare::serve(listen().await?).await,
         ["axum"] => routed::serve(listen().await?, routed::hello()).await,
         ["front", back] => routed::serve(listen().await?, routed::front(back)).await,
-        _ => Err(Error::other("say hyper, axum, or front and an address")),
+        ["component", file] => minimal::serve(listen().await?, file.as_ref()).await.map_err(Error::other),
+        _ => Err(Error::other("say hyper, axum, front and an address, or component and a file")),
     }
 }
 
