@@ -109,7 +109,10 @@ pub fn default_domain() -> DomainName {
 const OF_HOST: &str = "hostel-";
 
 /// The header field in which the host tells a service who calls it.
-pub const CALLER: HeaderName = HeaderName::from_static("hostel-service");
+pub static CALLER: HeaderName = HeaderName::from_static("hostel-service");
+
+/// The header field in which the host tells a service the id of the request.
+pub static REQUEST: HeaderName = HeaderName::from_static("hostel-request");
 
 /// Whether only the host may set a header field.
 pub fn is_of_host(name: &HeaderName) -> bool {

@@ -58,7 +58,7 @@ pub async fn issue(
 ) -> Result<Json<IssuedToken>, Problem> {
     let (issuer, service) = provider(&control)?;
     let answer =
-        tokio::time::timeout(TIME_MAX, control.balancer.send(call(&issuer, &service, &wanted)?)).await;
+        tokio::time::timeout(TIME_MAX, control.balancer.send(&service, call(&issuer, &wanted)?)).await;
     let failed = |reason: String| {
         Problem::new(
             502,
@@ -92,7 +92,7 @@ fn provider(control: &Control) -> Result<(Arc<IssuerConfig>, ServiceName), Probl
     })
 }
 
-fn call(issuer: &IssuerConfig, service: &ServiceName, wanted: &WantedToken) -> Result<Call, Problem> {
+fn call(issuer: &IssuerConfig, wanted: &WantedToken) -> Result<Call, Problem> {
     let malformed = || Problem::new(422, "the issuer in gateway.toml is no address");
     let address: http::Uri = issuer.issuer.parse().map_err(|_| malformed())?;
     let text = serde_json::to_string(wanted).map_err(|error| Problem::new(422, error.to_string()))?;
@@ -102,9 +102,8 @@ fn call(issuer: &IssuerConfig, service: &ServiceName, wanted: &WantedToken) -> R
         .header(header::HOST, address.authority().map_or("localhost", |authority| authority.as_str()))
         .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header(header::CONTENT_LENGTH, text.len())
-        .header(CALLER, ServiceName::of_host().as_str());
+        .header(&CALLER, ServiceName::of_host().as_str());
     Ok(Call {
-        service: service.clone(),
         request: request.body(body::full(text)).map_err(|_| malformed())?,
         request_id: RequestId::new().as_str().into(),
         trace: TraceContext::new(),

@@ -42,12 +42,6 @@ pub struct Admission {
     pace: Mutex<Pace>,
 }
 
-/// A call that was let in; dropping it makes room for the next.
-pub struct Admitted {
-    admission: Arc<Admission>,
-    place: Option<Place>,
-}
-
 struct Pace {
     /// Places that are taken out now.
     withheld: usize,
@@ -70,34 +64,37 @@ struct Rate {
 
 impl Admission {
     /// Lets so many in at once, while so many may wait, each for `wait_max` at most.
-    pub fn new(places: usize, waiting_max: usize, wait_max: Duration, share: Arc<Share>) -> Arc<Self> {
+    pub fn new(places: usize, waiting_max: usize, wait_max: Duration, share: Arc<Share>) -> Self {
         let pace = Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None };
-        Arc::new(Self {
+        Self {
             queue: Queue::new(places, waiting_max),
             places_max: places,
             places_min: share.processors().min(places),
             wait_max,
             share,
             pace: Mutex::new(pace),
-        })
+        }
+    }
+
+    /// Lets a call in if it need not wait.
+    pub fn try_enter(&self) -> Option<Place> {
+        self.queue.try_enter()
     }
 
     /// Lets a call in, or has it wait at most until `deadline`; none when too many wait, or its time is over.
-    pub async fn enter(self: &Arc<Self>, deadline: Instant) -> Option<Admitted> {
+    pub async fn enter(&self, deadline: Instant) -> Option<Place> {
         if let Some(place) = self.queue.try_enter() {
-            return Some(self.admitted(place));
+            return Some(place);
         }
         if self.expected_wait() > QUEUE_MAX.min(self.wait_max) {
             return None;
         }
-        let place = Box::pin(self.queue.enter(deadline.min(Instant::now() + self.wait_max))).await?;
-        Some(self.admitted(place))
+        Box::pin(self.queue.enter(deadline.min(Instant::now() + self.wait_max))).await
     }
 
     /// Lets a call in, however long it takes, without counting as one who waits.
-    pub async fn enter_patiently(self: &Arc<Self>) -> Option<Admitted> {
-        let place = self.queue.enter_patiently().await?;
-        Some(self.admitted(place))
+    pub async fn enter_patiently(&self) -> Option<Place> {
+        self.queue.enter_patiently().await
     }
 
     /// How many wait.
@@ -110,10 +107,6 @@ impl Admission {
         self.pace().places(self)
     }
 
-    fn admitted(self: &Arc<Self>, place: Place) -> Admitted {
-        Admitted { admission: self.clone(), place: Some(place) }
-    }
-
     /// How long a call will have to wait that comes now.
     fn expected_wait(&self) -> Duration {
         let before = (self.queue.waiting() + 1) as f64;
@@ -121,8 +114,8 @@ impl Admission {
         rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(before / rate.per_second))
     }
 
-    /// A call has ended.
-    fn leave(&self, place: Place, now: Instant) {
+    /// A call that was let in has ended by `now`, and leaves its place.
+    pub fn leave(&self, place: Place, now: Instant) {
         let mut pace = self.pace();
         pace.ended += 1;
         if now - pace.thought_over >= WINDOW {
@@ -190,14 +183,6 @@ impl Rate {
     }
 }
 
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.admission.leave(place, Instant::now());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +190,7 @@ mod tests {
     use crate::interfaces::turns::Turns;
 
     fn admission(places: usize, share: &Arc<Share>) -> Arc<Admission> {
-        Admission::new(places, 1_000, Duration::from_secs(5), share.clone())
+        Arc::new(Admission::new(places, 1_000, Duration::from_secs(5), share.clone()))
     }
 
     /// Lets a call in and out in each of so many windows, in which all have waited for turns this long.

@@ -30,7 +30,7 @@ pub struct Breaker {
 }
 
 /// What a call was let through with: how often the circuit had opened by then.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Pass(u32);
 
 impl Breaker {
@@ -66,9 +66,14 @@ impl Breaker {
 
     /// Lets calls through again, and forgets all failures.
     pub fn close(&mut self) {
-        if self.failures > 0 || self.open_until.is_some() {
+        if self.remembers_failures() {
             *self = Self::default();
         }
+    }
+
+    /// Whether there was any failure since it was closed.
+    pub fn remembers_failures(&self) -> bool {
+        self.failures > 0 || self.open_until.is_some()
     }
 
     /// Whether the circuit is open.

@@ -18,8 +18,6 @@ const BUSY_RETRY: Duration = Duration::from_secs(1);
 
 /// A request on its way to a service.
 pub struct Call {
-    /// Who is called.
-    pub service: ServiceName,
     /// What is sent; its `hostel-*` headers are the host's own.
     pub request: Request,
     /// The id of the request at the gateway.
@@ -55,8 +53,6 @@ pub struct Answer {
     pub response: Response,
     /// The version that answered; none for an external service.
     pub version: Option<VersionNumber>,
-    /// The instance that answered.
-    pub instance: Option<Arc<str>>,
     /// The connection, when an external service has switched protocols (status 101).
     pub upgraded: Option<Upgraded>,
 }

@@ -3,7 +3,7 @@
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
 //! `verdict` is what a try says about whom it asked, unless its client's `upload` was waited for; `service` is one
 //! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls,
-//! `breaker` its circuit, `health` its probe; `upstream` is an external service with the state of each `address`,
+//! `breaker` counts failures for its `circuit`, `health` is its probe; `upstream` is an external service with the state of each `address`,
 //! `pick` chooses among them, `outlier` and `check` find those that fail, `client` speaks to them over what `connect`
 //! makes, `stream` is what comes back; `retry` tries calls again, with the body that `lend` kept.
 
@@ -15,6 +15,7 @@ pub mod queue;
 pub mod admission;
 pub mod pool;
 pub mod breaker;
+pub mod circuit;
 pub mod health;
 pub mod upstream;
 pub mod address;
@@ -114,9 +115,9 @@ impl Balancer {
     /// # Errors
     ///
     /// Why there is no answer.
-    pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
-        let Some(target) = self.target(call.service.as_str()) else {
-            return Err(CallError::Unknown(call.service));
+    pub async fn send(&self, service: &ServiceName, call: Call) -> Result<Answer, CallError> {
+        let Some(target) = self.target(service.as_str()) else {
+            return Err(CallError::Unknown(service.clone()));
         };
         let chosen = call.retry.clone().or_else(|| target.retry());
         let policy = chosen.as_deref().or_else(|| default_retry(&call));
@@ -202,7 +203,6 @@ impl Balancer {
     async fn send_sibling(self, sibling: SiblingCall) -> Result<Response, SiblingError> {
         let SiblingCall { caller, service, request, request_id, trace, deadline, depth } = sibling;
         let call = Call {
-            service: service.clone(),
             request,
             request_id,
             trace,
@@ -213,7 +213,7 @@ impl Balancer {
             keeps_host: false,
             retry: None,
         };
-        let result = self.send(call).await;
+        let result = self.send(&service, call).await;
         let status = result.as_ref().map_or(0, |answer| answer.response.status().as_u16());
         self.metrics.call(&caller, &service, status);
         match result {

@@ -1,14 +1,15 @@
 //! The instances of one version: grow, keep warm, shrink, replace.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use slab::Slab;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::balance::admission::{Admission, Admitted};
+use crate::balance::admission::Admission;
+use crate::balance::queue::{Place, Queue};
 use crate::config::Instances;
 use crate::runtime::blueprint::Blueprint;
 use crate::runtime::crowd::Crowd;
@@ -27,8 +28,10 @@ pub struct Pool {
     blueprint: Arc<Blueprint>,
     /// The instances that handle several requests at a time, where the component is made for that.
     crowd: Option<Crowd>,
+    /// Beside them, how many instances may handle one request alone, in the task of who asks.
+    alone: Queue,
     settings: Instances,
-    admission: Arc<Admission>,
+    admission: Admission,
     /// Closed when the pool retires, so that waiting messages go to the next version.
     deliveries: Arc<Semaphore>,
     state: Mutex<State>,
@@ -39,12 +42,12 @@ pub struct Pool {
 struct State {
     /// The warmest last: it is handed out next, so that its memory is still in the processor's caches.
     idle: Vec<Instance>,
-    busy: HashMap<Arc<str>, Busy>,
+    busy: Slab<Busy>,
     retired: bool,
 }
 
-#[derive(Clone)]
 struct Busy {
+    name: Arc<str>,
     since: Instant,
     calls: u32,
 }
@@ -89,12 +92,21 @@ pub enum NoInstance {
     Failed(GuestFailure),
 }
 
+/// A call that was let in; dropping it makes room for the next.
+pub struct Admitted {
+    pool: Arc<Pool>,
+    place: Option<Place>,
+}
+
 /// An instance on loan for one call. Dropped without `give_back`, it is thrown away.
 pub struct Lease {
-    pool: Arc<Pool>,
+    /// Dropped before its place is free for the next.
     instance: Option<Instance>,
-    name: Arc<str>,
-    _admitted: Admitted,
+    admitted: Admitted,
+    /// Its entry among the busy ones.
+    entry: Option<usize>,
+    /// Its place among those that handle one request alone.
+    _alone: Option<Place>,
     /// The share of instances that messages may use.
     _turn: Option<OwnedSemaphorePermit>,
 }
@@ -107,14 +119,18 @@ impl Pool {
         let (wait, share) = (context.config.limits.wait, context.usage.share.clone());
         let stop = CancellationToken::new();
         let is_concurrent = blueprint.is_concurrent();
-        let crowd = is_concurrent.then(|| Crowd::new(&blueprint, settings.clone(), stop.clone()));
+        // As many as can compute at once, where the others get as many at least.
+        let alone = if is_concurrent { share.processors().min(settings.max / 2) } else { 0 };
+        let of_crowd = settings.max - alone;
+        let crowd = is_concurrent.then(|| Crowd::new(&blueprint, settings.clone(), of_crowd, stop.clone()));
         let at_once = if is_concurrent { blueprint.concurrency(settings.concurrency) } else { 1 };
         let places = settings.max * at_once;
         let admission = Admission::new(places, settings.max * QUEUE_PER_INSTANCE, wait, share);
         // Half of the instances, so that a backlog of messages never starves requests.
         let deliveries = Arc::new(Semaphore::new((settings.max / 2).max(1)));
         let state = Mutex::default();
-        Arc::new(Self { blueprint, crowd, settings, admission, deliveries, state, stop })
+        let alone = Queue::new(alone, 0);
+        Arc::new(Self { blueprint, crowd, alone, settings, admission, deliveries, state, stop })
     }
 
     /// What the instances are made from.
@@ -132,8 +148,9 @@ impl Pool {
     /// # Errors
     ///
     /// When all are busy for too long.
-    pub async fn admit(&self, deadline: Instant) -> Result<Admitted, NoInstance> {
-        self.admission.enter(deadline).await.ok_or(NoInstance::Busy)
+    pub async fn admit(self: &Arc<Self>, deadline: Instant) -> Result<Admitted, NoInstance> {
+        let place = self.admission.enter(deadline).await.ok_or(NoInstance::Busy)?;
+        Ok(Admitted { pool: self.clone(), place: Some(place) })
     }
 
     /// Cancelled when calls that still run must end.
@@ -144,7 +161,9 @@ impl Pool {
     /// Adds an instance that was made elsewhere, such as the one that a deploy tried out.
     pub fn add(&self, instance: Instance) {
         // One that could only handle a request beside others is of no use here.
-        let is_useful = self.crowd.is_none() || self.blueprint.exports().messages.is_some();
+        let is_useful = self.crowd.is_none()
+            || self.alone.places_max() > 0
+            || self.blueprint.exports().messages.is_some();
         let mut state = self.state();
         if is_useful && !state.retired && instance.is_reusable(self.settings.reuse) {
             state.idle.push(instance);
@@ -164,14 +183,38 @@ impl Pool {
         Ok(())
     }
 
+    /// Lends an instance if there is an idle one for which nobody waits. `depth` is how many services called each other.
+    pub fn acquire_warm(self: &Arc<Self>, depth: u8) -> Option<Lease> {
+        let mut lease = self.enter_alone(depth)?;
+        lease.take_warm().then_some(lease)
+    }
+
+    /// Lends an instance of WASI 0.3 for one request alone, if there may be one more such.
+    pub async fn acquire_alone(self: &Arc<Self>, depth: u8) -> Option<Lease> {
+        self.enter_alone(depth)?.filled().await.ok()
+    }
+
+    /// Lets in a call that handles its instance in its own task. One of a guest cannot, where that may be of WASI 0.3:
+    /// it would be asked from within the tasks of the other.
+    fn enter_alone(self: &Arc<Self>, depth: u8) -> Option<Lease> {
+        let alone = match self.crowd {
+            Some(_) if depth > 0 => return None,
+            Some(_) => Some(self.alone.try_enter()?),
+            None => None,
+        };
+        let place = self.admission.try_enter()?;
+        let mut lease = Lease::new(Admitted { pool: self.clone(), place: Some(place) });
+        lease._alone = alone;
+        Some(lease)
+    }
+
     /// Lends an instance, waiting in a bounded queue while all are busy, at most until `deadline`.
     ///
     /// # Errors
     ///
     /// When all are busy for too long, or one cannot be made.
     pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, NoInstance> {
-        let admitted = self.admit(deadline).await?;
-        self.lend(admitted).await
+        Lease::new(self.admit(deadline).await?).filled().await
     }
 
     /// Lends an instance for a message, however long it takes: their number is bounded by who asks.
@@ -181,10 +224,10 @@ impl Pool {
     /// When the pool retires meanwhile, or one cannot be made.
     pub async fn acquire_for_delivery(self: &Arc<Self>) -> Result<Lease, NoInstance> {
         let turn = self.deliveries.clone().acquire_owned().await.map_err(|_| NoInstance::Retired)?;
-        let admitted = self.admission.enter_patiently().await.ok_or(NoInstance::Retired)?;
-        let mut lease = self.lend(admitted).await?;
+        let place = self.admission.enter_patiently().await.ok_or(NoInstance::Retired)?;
+        let mut lease = Lease::new(Admitted { pool: self.clone(), place: Some(place) });
         lease._turn = Some(turn);
-        Ok(lease)
+        lease.filled().await
     }
 
     /// Drops instances that have had nothing to do for long, down to the minimum.
@@ -224,8 +267,8 @@ impl Pool {
     /// Every instance, as operators see it.
     pub fn instances(&self) -> Vec<InstanceView> {
         let state = self.state();
-        let busy = state.busy.iter().map(|(name, busy)| InstanceView {
-            name: name.to_string(),
+        let busy = state.busy.iter().map(|(_, busy)| InstanceView {
+            name: busy.name.to_string(),
             busy: true,
             calls: busy.calls,
             memory: None,
@@ -250,44 +293,84 @@ impl Pool {
         all
     }
 
-    async fn lend(self: &Arc<Self>, admitted: Admitted) -> Result<Lease, NoInstance> {
-        let warm = self.state().idle.pop();
-        let instance = match warm {
-            Some(instance) => instance,
-            None => Box::pin(self.blueprint.instantiate()).await.map_err(|failure| match failure {
-                GuestFailure::NoRoom(_) => NoInstance::Busy,
-                other => NoInstance::Failed(other),
-            })?,
-        };
-        let name = instance.name().clone();
-        let busy = Busy { since: Instant::now(), calls: instance.calls() + 1 };
-        self.state().busy.insert(name.clone(), busy);
-        Ok(Lease { pool: self.clone(), instance: Some(instance), name, _admitted: admitted, _turn: None })
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl State {
+    /// Notes an instance that goes to work; answers its entry.
+    fn enter(&mut self, instance: &Instance) -> usize {
+        let (name, calls) = (instance.name().clone(), instance.calls() + 1);
+        self.busy.insert(Busy { name, since: Instant::now(), calls })
+    }
+}
+
+impl Admitted {
+    /// The call has ended by `now`.
+    fn leave(&mut self, now: Instant) {
+        if let Some(place) = self.place.take() {
+            self.pool.admission.leave(place, now);
+        }
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if self.place.is_some() {
+            self.leave(Instant::now());
+        }
+    }
+}
+
 impl Lease {
+    /// For a call that was let in, without an instance yet.
+    fn new(admitted: Admitted) -> Self {
+        Self { instance: None, admitted, entry: None, _alone: None, _turn: None }
+    }
+
+    /// Takes an idle instance; answers whether there was one.
+    fn take_warm(&mut self) -> bool {
+        let mut state = self.admitted.pool.state();
+        self.instance = state.idle.pop();
+        self.entry = self.instance.as_ref().map(|instance| state.enter(instance));
+        self.instance.is_some()
+    }
+
+    /// The same with an instance: an idle one, or a new one.
+    async fn filled(mut self) -> Result<Self, NoInstance> {
+        if self.take_warm() {
+            return Ok(self);
+        }
+        let made = Box::pin(self.admitted.pool.blueprint.instantiate()).await;
+        let instance = made.map_err(|failure| match failure {
+            GuestFailure::NoRoom(_) => NoInstance::Busy,
+            other => NoInstance::Failed(other),
+        })?;
+        self.entry = Some(self.admitted.pool.state().enter(&instance));
+        self.instance = Some(instance);
+        Ok(self)
+    }
+
     /// The instance, unless it was given back.
     pub fn instance(&mut self) -> Option<&mut Instance> {
         self.instance.as_mut()
     }
 
     /// Its name.
-    pub fn name(&self) -> &Arc<str> {
-        &self.name
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.instance.as_ref().map(Instance::name)
     }
 
     /// Gives the instance back after a call that ended well.
     pub fn give_back(mut self) {
-        let Some(instance) = self.instance.take() else { return };
-        let is_kept = instance.is_reusable(self.pool.settings.reuse);
+        let (Some(instance), Some(entry)) = (self.instance.take(), self.entry.take()) else { return };
+        let now = instance.idle_since();
+        let pool = &self.admitted.pool;
+        let is_kept = instance.is_reusable(pool.settings.reuse);
         // Under one lock: whoever takes the instance next must not be uncounted by this lease.
-        let mut state = self.pool.state();
-        state.busy.remove(&self.name);
+        let mut state = pool.state();
+        state.busy.remove(entry);
         let spare = match is_kept && !state.retired {
             true => {
                 state.idle.push(instance);
@@ -297,13 +380,14 @@ impl Lease {
         };
         drop(state);
         drop(spare);
+        self.admitted.leave(now);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.instance.is_some() {
-            self.pool.state().busy.remove(&self.name);
+        if let Some(entry) = self.entry.take() {
+            self.admitted.pool.state().busy.remove(entry);
         }
     }
 }

@@ -12,15 +12,16 @@ pub type Place = OwnedSemaphorePermit;
 /// Places, and who waits for one.
 pub struct Queue {
     places: Arc<Semaphore>,
+    places_max: usize,
     waiting: AtomicUsize,
     waiting_max: usize,
 }
 
 impl Queue {
     /// So many places, and so many that may wait for one.
-    pub fn new(places: usize, waiting_max: usize) -> Self {
-        let places = Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
-        Self { places, waiting: AtomicUsize::new(0), waiting_max }
+    pub fn new(places_max: usize, waiting_max: usize) -> Self {
+        let places = Arc::new(Semaphore::new(places_max.min(Semaphore::MAX_PERMITS)));
+        Self { places, places_max, waiting: AtomicUsize::new(0), waiting_max }
     }
 
     /// Takes a place if one is free.
@@ -53,6 +54,11 @@ impl Queue {
     /// Puts places back.
     pub fn restore(&self, places: usize) {
         self.places.add_permits(places);
+    }
+
+    /// How many places there are, free or not.
+    pub fn places_max(&self) -> usize {
+        self.places_max
     }
 
     /// How many wait.

@@ -98,20 +98,9 @@ impl Spare {
     }
 
     fn with(&self, request: Request) -> Call {
-        let Call {
-            service,
-            request: _,
-            request_id,
-            trace,
-            route,
-            deadline,
-            depth,
-            client,
-            keeps_host,
-            retry,
-        } = &self.call;
+        let Call { request: _, request_id, trace, route, deadline, depth, client, keeps_host, retry } =
+            &self.call;
         Call {
-            service: service.clone(),
             request,
             request_id: request_id.clone(),
             trace: *trace,

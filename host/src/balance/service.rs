@@ -1,17 +1,18 @@
-//! One service made of components: its active version, its circuit, and calls into it.
+//! One service made of components: its active version, and calls into it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backends::database::OnceKey;
 use crate::backends::messaging::{Delivery, Outcome};
-use crate::balance::breaker::{Breaker, Pass};
+use crate::balance::breaker::Pass;
 use crate::balance::call::{Answer, Call, CallError};
+use crate::balance::circuit::Circuit;
 use crate::balance::pool::{Lease, NoInstance, Pool};
 use crate::balance::retry::Budget;
 use crate::balance::verdict::{Excuses, Verdict};
@@ -21,8 +22,9 @@ use crate::interfaces::call::Call as GuestCall;
 use crate::interfaces::service::ServiceContext;
 use crate::names::{ServiceName, VersionNumber};
 use crate::runtime::digest::Digest;
-use crate::runtime::driven::{Driven, HeadSender};
+use crate::runtime::driven::{self, Driven};
 use crate::runtime::failure::GuestFailure;
+use crate::runtime::response::{Activity, EndsWith};
 use crate::telemetry::trace::TraceContext;
 
 /// How long a message waits before it looks again for room for one more instance in the host.
@@ -36,12 +38,25 @@ pub struct Version {
     pub digest: Digest,
     /// Its instances.
     pub pool: Arc<Pool>,
+    circuit: Circuit,
 }
 
 impl Version {
+    /// A version whose circuit is closed.
+    pub fn new(number: VersionNumber, digest: Digest, pool: Arc<Pool>) -> Self {
+        Self { number, digest, pool, circuit: Circuit::default() }
+    }
+
     /// What its instances share.
     pub fn context(&self) -> &Arc<ServiceContext> {
         self.pool.blueprint().context()
+    }
+
+    fn note(&self, pass: Pass, verdict: Verdict) {
+        if self.circuit.note(pass, verdict) {
+            let service = &self.context().config.name;
+            tracing::warn!(%service, "the service keeps failing and is left alone for a while");
+        }
     }
 }
 
@@ -50,7 +65,6 @@ pub struct Service {
     name: ServiceName,
     active: ArcSwapOption<Version>,
     switched: Notify,
-    breaker: Mutex<Breaker>,
     unfit: AtomicBool,
     budget: Budget,
 }
@@ -62,7 +76,6 @@ impl Service {
             name: config.name.clone(),
             active: ArcSwapOption::empty(),
             switched: Notify::new(),
-            breaker: Mutex::default(),
             unfit: AtomicBool::new(false),
             budget: Budget::default(),
         }
@@ -76,7 +89,6 @@ impl Service {
     /// Lets this version answer from now on; answers the one before. Calls that run end where they began.
     pub fn switch(&self, version: Arc<Version>) -> Option<Arc<Version>> {
         let before = self.active.swap(Some(version));
-        *self.breaker() = Breaker::default();
         self.set_unfit(false);
         self.switched.notify_waiters();
         before
@@ -94,7 +106,7 @@ impl Service {
 
     /// Whether its circuit is open.
     pub fn is_failing(&self) -> bool {
-        self.breaker().is_open()
+        self.active.load().as_ref().is_some_and(|version| version.circuit.is_open())
     }
 
     /// Whether it failed its last health check.
@@ -112,22 +124,36 @@ impl Service {
     /// # Errors
     ///
     /// Why there is no answer.
-    pub async fn send(self: &Arc<Self>, call: Call) -> Result<Answer, CallError> {
+    pub async fn send(&self, call: Call) -> Result<Answer, CallError> {
         let version = self.active().ok_or_else(|| CallError::NoVersion(self.name.clone()))?;
-        let pass = self.breaker().admit(Instant::now());
+        let pass = version.circuit.admit();
         let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
-        if version.pool.crowd().is_some() {
-            return Box::pin(self.send_to_crowd(version, call, pass)).await;
-        }
-        let lease = self.entered(&version, pass, version.pool.acquire(call.deadline)).await?;
-        let instance = lease.name().clone();
+        // Boxed, as few calls wait: the way of a call is moved as one future.
+        let lease = match version.pool.acquire_warm(call.depth) {
+            Some(lease) => {
+                version.context().queue_wait.observe(Duration::ZERO);
+                lease
+            }
+            None if version.pool.crowd().is_some() => {
+                let asked = Instant::now();
+                let Some(lease) = Box::pin(version.pool.acquire_alone(call.depth)).await else {
+                    return Box::pin(self.send_to_crowd(version, call, pass)).await;
+                };
+                version.context().queue_wait.observe(asked.elapsed());
+                lease
+            }
+            None => Box::pin(self.entered(&version, pass, version.pool.acquire(call.deadline))).await?,
+        };
+        let number = Some(version.number);
         let guest_call = guest_call(&call);
-        let (head, begun) = oneshot::channel();
-        let call =
-            Driven::new(drive(self.clone(), version.clone(), lease, call.request, guest_call, head, pass));
-        let response = call.answer(begun).await?;
-        self.note(pass, Verdict::Answered);
-        Ok(Answer { response, version: Some(version.number), instance: Some(instance), upgraded: None })
+        let ends_with = if version.pool.crowd().is_some() { EndsWith::Body } else { EndsWith::Call };
+        let activity = Arc::new(Activity::new(guest_call.began, ends_with));
+        let driven = drive(version, lease, call.request, guest_call, activity.clone(), pass);
+        let response = Driven::new(driven).answer(&activity).await?;
+        if let Some(active) = self.active.load().as_ref().filter(|active| Some(active.number) == number) {
+            active.note(pass, Verdict::Answered);
+        }
+        Ok(Answer { response, version: number, upgraded: None })
     }
 
     /// Answers a request on an instance that may handle others beside it.
@@ -143,19 +169,19 @@ impl Service {
         };
         let guest_call = guest_call(&call);
         let (mut request, deadline) = (call.request, call.deadline);
-        let own_deadline = Instant::now() + version.context().config.limits.time;
+        let own_deadline = guest_call.began + version.context().config.limits.time;
         let excuses = Excuses::watch(&mut request, own_deadline, deadline);
         let (instance, result) = crowd.handle(request, guest_call.clone()).await;
         match result {
             Ok(response) => {
-                self.note(pass, Verdict::Answered);
+                version.note(pass, Verdict::Answered);
                 let number = Some(version.number);
                 let response = response.map(|body| keeping(body, (admitted, version)));
-                Ok(Answer { response, version: number, instance, upgraded: None })
+                Ok(Answer { response, version: number, upgraded: None })
             }
             Err(failure) => {
                 failure.report(version.context(), instance.as_ref(), Some(&guest_call));
-                self.blame(&version, pass, Verdict::of_guest(&failure, &excuses));
+                version.note(pass, Verdict::of_guest(&failure, &excuses));
                 Err(failure.into())
             }
         }
@@ -179,7 +205,6 @@ impl Service {
                 return (number, Err(failure));
             }
         };
-        let name = lease.name().clone();
         let limits = &version.context().config.limits;
         let request: Arc<str> = format!("{}#{}", delivery.id, delivery.attempt).into();
         let mut call = GuestCall::new(request, trace_of(delivery), Instant::now() + limits.time);
@@ -195,7 +220,7 @@ impl Service {
         };
         match &result {
             Ok(_) => lease.give_back(),
-            Err(failure) => failure.report(version.context(), Some(&name), Some(&call)),
+            Err(failure) => failure.report(version.context(), lease.name(), Some(&call)),
         }
         (number, result)
     }
@@ -224,7 +249,7 @@ impl Service {
         let started = Instant::now();
         let entered = entering.await;
         let context = version.context();
-        context.host.metrics.queue_wait(&self.name, version.number, started.elapsed());
+        context.queue_wait.observe(started.elapsed());
         entered.map_err(|error| match error {
             NoInstance::Busy => {
                 context.limited("instances");
@@ -233,7 +258,7 @@ impl Service {
             NoInstance::Retired => CallError::busy(),
             NoInstance::Failed(failure) => {
                 failure.report(context, None, None);
-                self.note(pass, Verdict::Failed);
+                version.note(pass, Verdict::Failed);
                 failure.into()
             }
         })
@@ -249,23 +274,6 @@ impl Service {
             switched.await;
         }
     }
-
-    fn note(&self, pass: Pass, verdict: Verdict) {
-        if self.breaker().note(pass, verdict, Instant::now()) {
-            tracing::warn!(service = %self.name, "the service keeps failing and is left alone for a while");
-        }
-    }
-
-    /// Notes what a failure says, unless another version answers by now.
-    fn blame(&self, version: &Arc<Version>, pass: Pass, verdict: Verdict) {
-        if self.active().is_some_and(|active| Arc::ptr_eq(&active, version)) {
-            self.note(pass, verdict);
-        }
-    }
-
-    fn breaker(&self) -> MutexGuard<'_, Breaker> {
-        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What the host knows about the call of a guest.
@@ -279,31 +287,52 @@ fn guest_call(call: &Call) -> Arc<GuestCall> {
 
 /// Runs a guest call to its end, which may be long after its response began, and gives the instance back.
 async fn drive(
-    service: Arc<Service>,
     version: Arc<Version>,
     mut lease: Lease,
     mut request: Request,
     call: Arc<GuestCall>,
-    head: HeadSender,
+    activity: Arc<Activity>,
     pass: Pass,
 ) -> Result<(), GuestFailure> {
-    let name = lease.name().clone();
-    let time = version.context().config.limits.time;
-    let excuses = Excuses::watch(&mut request, Instant::now() + time, call.deadline);
+    // Told before the lease and with it the instance is dropped, however that comes.
+    let fate = Fate(&activity);
+    let own_deadline = call.began + version.context().config.limits.time;
+    let excuses = Excuses::watch(&mut request, own_deadline, call.deadline);
     let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
     let result = tokio::select! {
         biased;
-        result = instance.handle_request(request, call.clone(), head) => result,
+        result = instance.handle_request(request, &call, &activity) => result,
         () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
     };
     match &result {
-        Ok(()) => lease.give_back(),
+        Ok(()) => {
+            fate.is_good();
+            lease.give_back();
+        }
         Err(failure) => {
-            failure.report(version.context(), Some(&name), Some(&call));
-            service.blame(&version, pass, Verdict::of_guest(failure, &excuses));
+            activity.fail(failure.clone());
+            failure.report(version.context(), lease.name(), Some(&call));
+            version.note(pass, Verdict::of_guest(failure, &excuses));
         }
     }
     result
+}
+
+/// A call whose end is not known yet: one that is dropped has failed.
+struct Fate<'a>(&'a Activity);
+
+impl Fate<'_> {
+    /// It has ended well.
+    fn is_good(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Fate<'_> {
+    fn drop(&mut self) {
+        // The first reason counts.
+        self.0.fail(driven::dropped());
+    }
 }
 
 /// The trace that a message carries, or a new one.

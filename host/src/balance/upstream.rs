@@ -261,10 +261,10 @@ fn answer(mut response: http::Response<hyper::body::Incoming>, idle: Duration, h
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         let connection = hyper::upgrade::on(&mut response);
         let upgraded = Some(Upgraded { connection, idle, held });
-        return Answer { response: response.map(|_| empty()), version: None, instance: None, upgraded };
+        return Answer { response: response.map(|_| empty()), version: None, upgraded };
     }
     let response = response.map(|body| UpstreamBody::new(body, idle, held).boxed_unsync());
-    Answer { response, version: None, instance: None, upgraded: None }
+    Answer { response, version: None, upgraded: None }
 }
 
 /// What is hashed, when the request has it.

@@ -24,15 +24,10 @@ use crate::cli::args::{Arguments, Command};
 use crate::cli::client::Client;
 use crate::runtime::compiler;
 
-/// A guest gives way after 2 ms; the I/O driver must be looked at as often, or bystanders wait (measured: with 4
-/// their p99 beside four endless guests is 10 ms, with the default of 61 it is 510 ms).
-const EVENT_INTERVAL: u32 = 4;
-
 /// Runs the command that was typed; 0 good, 1 failed, 2 wrong use.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().event_interval(EVENT_INTERVAL).build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(dispatch(arguments));

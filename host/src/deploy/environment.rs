@@ -71,6 +71,7 @@ impl Environment {
         };
         Ok(ServiceContext {
             broker: self.broker(&config.domain).await?,
+            queue_wait: self.host.metrics.queue_wait(&name, version),
             config,
             version,
             host: self.host.clone(),

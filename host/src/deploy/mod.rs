@@ -325,7 +325,7 @@ impl Deployer {
         let record = history.enter(record.digest, &record.source, record.bytes);
         history.activate(record.number);
         self.versions.keep(name, history).await?;
-        self.switch(config, Version { number: record.number, digest: record.digest, pool });
+        self.switch(config, Version::new(record.number, record.digest, pool));
         let compile_ms = compile_time.or(compiled.compile_time).map(|time| time.as_millis() as u64);
         let total_ms = started.elapsed().as_millis() as u64;
         Ok(Deployed { service: name.clone(), version: record, changed: true, compile_ms, total_ms })

@@ -9,14 +9,15 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::access_log::{AccessLog, Head, Line};
+use super::access_log::{self, Line};
 use super::context::Context;
 use super::forward;
 use super::forward::upgrade::Tunnel;
 use super::limits::BodyFate;
 use super::listener::connection::Busy;
 use crate::body::{Body, BodyError, Response};
-use crate::telemetry::metrics::Metrics;
+use crate::names::ServiceName;
+use crate::telemetry::requests::{Kind, known_method};
 
 /// The status of a request whose client left before the response began; no client sees it.
 const CLIENT_LEFT: u16 = 499;
@@ -28,8 +29,6 @@ pub struct Account {
     pub context: Context,
     /// The status sent; none until the response begins.
     status: Option<StatusCode>,
-    log: Arc<AccessLog>,
-    metrics: Arc<Metrics>,
     bytes: u64,
     complete: bool,
     busy: Busy,
@@ -37,8 +36,8 @@ pub struct Account {
 
 impl Account {
     /// Opens the account of a request.
-    pub fn open(context: Context, log: Arc<AccessLog>, metrics: Arc<Metrics>, busy: Busy) -> Self {
-        Self { context, status: None, log, metrics, bytes: 0, complete: false, busy }
+    pub fn open(context: Context, busy: Busy) -> Self {
+        Self { context, status: None, bytes: 0, complete: false, busy }
     }
 
     /// The connection goes on as a tunnel when the response is out.
@@ -51,26 +50,24 @@ impl Account {
         self.busy.in_flight()
     }
 
-    fn line(&self, status: u16, duration: Duration) -> Line {
+    fn line(&self, status: u16, duration: Duration) -> Line<'_> {
         let context = &self.context;
         Line {
             time: jiff::Timestamp::now(),
             client: context.client.to_canonical(),
-            certificate: context.certificate.clone(),
-            head: Some(Head {
-                method: context.method.clone(),
-                target: context.target.clone(),
-                version: context.version,
-            }),
+            certificate: context.certificate.as_ref().map(|certificate| certificate.subject.as_str()),
+            method: access_log::method_text(&context.method),
+            path: access_log::path_text(&context.target),
+            protocol: access_log::protocol_text(context.version),
             status,
             bytes: self.bytes,
-            duration,
-            route: context.route.clone(),
-            service: forward::service_of(context).cloned(),
+            duration_ms: duration.as_secs_f64() * 1000.0,
+            route: context.route.as_ref().map(|route| &*route.pattern),
+            service: forward::service_of(context).map(ServiceName::as_str),
             version: context.service_version,
-            request: context.request_id.clone(),
-            trace: context.trace,
-            identity: context.identity.clone(),
+            request: &context.request_id,
+            trace: context.trace.trace_text(),
+            subject: context.identity.as_deref().map(access_log::subject_text),
             refusal: context.refusal,
             complete: self.complete,
         }
@@ -82,11 +79,15 @@ impl Drop for Account {
         let context = &self.context;
         let duration = context.started.elapsed();
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
-        let route = context.route.as_ref().map(|route| &route.pattern);
         let (service, version) = (forward::service_of(context), context.service_version);
-        self.metrics.request(service, version, route, &context.method, status, duration);
-        if self.log.is_wanted() {
-            self.log.write(self.line(status, duration));
+        let kind = Kind { service, version, method: known_method(&context.method), status };
+        let shared = self.busy.shared();
+        match &context.route {
+            Some(route) => route.requests.count(&shared.metrics, kind, duration),
+            None => shared.metrics.requests(kind, None).count(duration),
+        }
+        if shared.access_log.is_wanted() {
+            shared.access_log.write(&self.line(status, duration));
         }
     }
 }

@@ -105,7 +105,7 @@ impl Context {
 
 /// The caller's trace context; more than one such header is none (W3C Trace Context, 3.2).
 pub fn caller_trace(headers: &HeaderMap) -> Option<TraceContext> {
-    let mut values = headers.get_all(TRACEPARENT).iter().map(HeaderValue::to_str);
+    let mut values = headers.get_all(&TRACEPARENT).iter().map(HeaderValue::to_str);
     let value = values.next()?.ok()?;
     if values.next().is_some() {
         return None;

@@ -83,8 +83,9 @@ struct Shared {
     pipeline: ArcSwapOption<Pipeline>,
     entry: ArcSwap<Entry>,
     admission: Arc<Admission>,
-    in_flight: Arc<AtomicUsize>,
-    access_log: Arc<AccessLog>,
+    /// Requests in flight.
+    in_flight: AtomicUsize,
+    access_log: AccessLog,
     metrics: Arc<Metrics>,
 }
 
@@ -115,8 +116,8 @@ impl Gateway {
                 pipeline: ArcSwapOption::empty(),
                 entry: ArcSwap::from_pointee(entry),
                 admission: Arc::default(),
-                in_flight: Arc::default(),
-                access_log: Arc::new(access_log),
+                in_flight: AtomicUsize::default(),
+                access_log,
                 metrics,
             }),
             views: ArcSwap::default(),

@@ -18,17 +18,17 @@ use super::date;
 const STRONG_AFTER: Duration = Duration::from_secs(60);
 
 /// The fields of a 304 (RFC 9110, 15.4.5), and those that are not about the content; the client has the others.
-const NOT_MODIFIED: [HeaderName; 9] =
+static NOT_MODIFIED: [HeaderName; 9] =
     [AGE, CACHE_CONTROL, CONTENT_LOCATION, DATE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, VARY];
 
 /// The fields of a refusal: what else the response has is said of its content.
-const REFUSED: [HeaderName; 1] = [VARY];
+static REFUSED: [HeaderName; 1] = [VARY];
 
 /// A refusal is about this request only.
 const CACHE_REFUSED: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The fields by which a request asks for less than the whole.
-const ASKING: [HeaderName; 5] = [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
+static ASKING: [HeaderName; 5] = [IF_MATCH, IF_UNMODIFIED_SINCE, IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE];
 
 /// What a request asks of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,6 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::access_log::AccessLog;
 use super::account::{Account, AccountedBody};
 use super::auth::{Auth, Denial};
 use super::cache::Cache;
@@ -31,7 +30,6 @@ use super::routing::{Action, Route, Routes};
 use crate::balance::Balancer;
 use crate::body::{self, Request, Response};
 use crate::names::ServiceName;
-use crate::telemetry::metrics::Metrics;
 
 /// What requests meet on their way. Built whole from one configuration; a request keeps the one that it
 /// began with.
@@ -55,16 +53,14 @@ pub struct Pipeline {
 /// Answers one request. It wraps [`Pipeline::answer`] with what happens to every request: a refusal
 /// becomes a response, the id is set, and the account is written last, when the response body has ended.
 pub async fn handle(
-    pipeline: Option<&Pipeline>,
     request: http::Request<Incoming>,
     peer: &Arc<Peer>,
     busy: Busy,
-    log: Arc<AccessLog>,
-    metrics: Arc<Metrics>,
 ) -> http::Response<AccountedBody> {
-    let mut account = Account::open(Context::begin(&request, peer), log, metrics, busy);
+    let pipeline = busy.shared().pipeline.load();
+    let mut account = Account::open(Context::begin(&request, peer), busy);
     let mut fate = None;
-    let answer = match pipeline {
+    let answer = match &*pipeline {
         Some(pipeline) => pipeline.answer(request, &mut account, &mut fate).await,
         None => Err(Refusal::Starting),
     };
@@ -126,7 +122,8 @@ impl Pipeline {
         let target = head.uri.clone();
         let facts = Facts::of(&head);
         let found = self.routes.find(framing::host_of(&head), &head.method, target.path(), facts)?;
-        let route = account.context.route.insert(found.route.clone()).clone();
+        let route = found.route;
+        account.context.route = Some(route.clone());
         let remembered = account.context.remembered.insert(route.policies.remember(&head));
         route.policies.admit_address(account.context.client, remembered)?;
         if let Some(auth) = &route.auth {
@@ -150,13 +147,13 @@ impl Pipeline {
             }
             Action::Redirect(redirect) => location::answer(redirect, &target)?,
             Action::Forward(service) => {
-                self.ask(service, &route, found.path(), request, account, fate).await?
+                self.ask(service, route, found.path(), request, account, fate).await?
             }
             Action::Split(split) => {
                 let choice = Choice::make(split, request.headers(), account.context.client);
                 account.context.service = Some(choice.service.clone());
                 let mut response =
-                    self.ask(choice.service, &route, found.path(), request, account, fate).await?;
+                    self.ask(choice.service, route, found.path(), request, account, fate).await?;
                 choice.remember(response.headers_mut(), account.context.scheme == "https");
                 response
             }
@@ -207,7 +204,7 @@ impl Pipeline {
         let facts = Facts::promised(head);
         let found = self.routes.find(framing::host_of(head), &method, head.uri.path(), facts).ok()?;
         let response = found.route.policies.cors.as_ref()?.preflight(head);
-        context.route = Some(found.route);
+        context.route = Some(found.route.clone());
         Some(response)
     }
 }

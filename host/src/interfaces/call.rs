@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::backends::database::{Mode, OnceKey};
 use crate::interfaces::transaction::TransactionSlot;
-use crate::names::is_of_host;
+use crate::names::{REQUEST, is_of_host};
 use crate::telemetry::trace::TraceContext;
 
 /// Read-only transactions that one call may hold: each holds a reader of the service.
@@ -37,7 +37,7 @@ pub struct Call {
     pub deadline: Instant,
     /// How many services called each other to get here; 0 for a client.
     pub depth: u8,
-    /// The `hostel-*` headers of the original caller, which internal calls carry on.
+    /// The `hostel-*` headers of the original caller, which internal calls carry on; without the id of the request.
     pub identity: Vec<(HeaderName, HeaderValue)>,
     /// The key of the message being handled, for `begin-once(this-delivery)`.
     pub delivery: Option<OnceKey>,
@@ -47,9 +47,10 @@ pub struct Call {
     pub trial: Option<Arc<TransactionSlot>>,
     /// The pattern of the route by which it came; none for messages and calls of services.
     pub route: Option<Arc<str>>,
-    began: Instant,
+    /// When it began.
+    pub began: Instant,
     open: Mutex<Open>,
-    cursors: Arc<AtomicUsize>,
+    cursors: AtomicUsize,
     host_calls: Mutex<VecDeque<HostCall>>,
     spent: OnceLock<Spent>,
 }
@@ -106,12 +107,11 @@ struct Open {
 }
 
 /// Counts one open cursor while it lives.
-#[derive(Debug)]
-pub struct CursorPermit(Arc<AtomicUsize>);
+pub struct CursorPermit(Arc<Call>);
 
 impl Drop for CursorPermit {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.cursors.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -130,7 +130,7 @@ impl Call {
             route: None,
             began: Instant::now(),
             open: Mutex::default(),
-            cursors: Arc::default(),
+            cursors: AtomicUsize::new(0),
             host_calls: Mutex::default(),
             spent: OnceLock::new(),
         }
@@ -174,7 +174,7 @@ impl Call {
 
     /// Remembers the identity headers of a request, to be carried on by internal calls.
     pub fn keep_identity(&mut self, headers: &HeaderMap) {
-        let carried = headers.iter().filter(|(name, _)| is_of_host(name));
+        let carried = headers.iter().filter(|(name, _)| is_of_host(name) && **name != REQUEST);
         self.identity = carried.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
 
@@ -204,12 +204,12 @@ impl Call {
     }
 
     /// A place for one more cursor, or none when the call has its most.
-    pub fn cursor(&self) -> Option<CursorPermit> {
+    pub fn cursor(self: &Arc<Self>) -> Option<CursorPermit> {
         if self.cursors.fetch_add(1, Ordering::Relaxed) >= CURSORS_MAX {
             self.cursors.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        Some(CursorPermit(self.cursors.clone()))
+        Some(CursorPermit(self.clone()))
     }
 
     /// Ends the call: what was not committed is rolled back. Answers whether there was any.

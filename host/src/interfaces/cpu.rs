@@ -98,19 +98,19 @@ impl CpuMeter {
 }
 
 /// A future whose time on a processor is counted.
-pub struct CpuTimed<F> {
-    future: Pin<Box<F>>,
-    meter: Arc<CpuMeter>,
+pub struct CpuTimed<'m, F> {
+    future: F,
+    meter: &'m CpuMeter,
 }
 
-impl<F: Future> CpuTimed<F> {
+impl<'m, F: Future + Unpin> CpuTimed<'m, F> {
     /// Counts the time of `future` on `meter`.
-    pub fn new(future: F, meter: Arc<CpuMeter>) -> Self {
-        Self { future: Box::pin(future), meter }
+    pub fn new(future: F, meter: &'m CpuMeter) -> Self {
+        Self { future, meter }
     }
 }
 
-impl<F: Future> Future for CpuTimed<F> {
+impl<F: Future + Unpin> Future for CpuTimed<'_, F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -119,7 +119,7 @@ impl<F: Future> Future for CpuTimed<F> {
         let start = self.meter.now_ns();
         self.meter.poll_ns.store(start, Ordering::Relaxed);
         let before = replace_nested_ns(0);
-        let poll = self.future.as_mut().poll(context);
+        let poll = Pin::new(&mut self.future).poll(context);
         let spent = self.meter.now_ns().saturating_sub(start);
         let nested = replace_nested_ns(before.saturating_add(spent));
         let own = spent.saturating_sub(nested);
@@ -158,16 +158,13 @@ mod tests {
         let share = Share::new(Turns::new(1));
         let meter = || Arc::new(CpuMeter::new(Duration::from_millis(20), share.clone()));
         let (caller, callee) = (meter(), meter());
-        let inner = CpuTimed::new(async { spin(Duration::from_millis(30)) }, callee.clone());
-        let seen = caller.clone();
-        let outer = CpuTimed::new(
-            async move {
-                spin(Duration::from_millis(10));
-                inner.await;
-                seen.is_over()
-            },
-            caller.clone(),
-        );
+        let inner = CpuTimed::new(Box::pin(async { spin(Duration::from_millis(30)) }), &callee);
+        let work = async {
+            spin(Duration::from_millis(10));
+            inner.await;
+            caller.is_over()
+        };
+        let outer = CpuTimed::new(Box::pin(work), &caller);
         assert!(!outer.await, "the caller has used 10 of its 20 ms");
         assert!(caller.used() < Duration::from_millis(20), "{:?}", caller.used());
         assert!(callee.used() >= Duration::from_millis(30) && callee.is_over());

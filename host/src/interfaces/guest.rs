@@ -98,11 +98,18 @@ impl InstanceContext {
         self.slot().running.push(RunningCall { task: None, call, slices: 0 });
     }
 
+    /// The one call is handled in this task.
+    pub fn assign(&self, call: &Arc<Call>, task: GuestTaskId) {
+        let mut slot = self.slot();
+        let of_call = slot.running.iter_mut().find(|running| Arc::ptr_eq(&running.call, call));
+        of_call.into_iter().for_each(|running| running.task = Some(task));
+    }
+
     /// Ends all calls, and with them their transactions; answers whether one was still open.
     pub fn end(&self) -> bool {
-        let running = std::mem::take(&mut self.slot().running);
         let mut was_open = false;
-        for ended in running {
+        let next = || self.slot().running.pop();
+        while let Some(ended) = next() {
             was_open |= ended.call.end();
         }
         was_open

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use http_body_util::BodyExt;
+use http_body::Body as _;
+use http_body_util::{BodyExt, Empty};
 use tokio::time::Instant;
 use wasmtime_wasi::runtime::{poll_noop, spawn};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use crate::body::{Body, BodyError, Request, Response, keeping};
 use crate::interfaces::call::{CALL_DEPTH_MAX, Call, HostCall};
@@ -17,7 +18,7 @@ use crate::interfaces::guest::InstanceContext;
 use crate::interfaces::holdings::BODY_PIECE_BYTES;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
-use crate::names::{CALLER, ServiceName, is_of_host};
+use crate::names::{CALLER, REQUEST, ServiceName, is_of_host};
 use crate::telemetry::trace::TRACEPARENT;
 
 /// The host names of services: `http://<service>.internal`.
@@ -25,6 +26,9 @@ const INTERNAL_SUFFIX: &str = ".internal";
 
 /// The longest an outside host may take to the response head when neither guest nor call says less.
 const FIRST_BYTE_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// What no guest sees or sets; asked for each of its header fields.
+static FORBIDDEN: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
 
 /// Decides about each outgoing request of one instance.
 pub struct Outbound {
@@ -67,7 +71,7 @@ impl Outbound {
         };
         strip_identity(request.headers_mut());
         let trace = call.trace.child();
-        request.headers_mut().insert(TRACEPARENT, trace.to_header());
+        request.headers_mut().insert(&TRACEPARENT, trace.to_header());
         let first_byte = options.and_then(|options| options.first_byte_timeout);
         match destination {
             Destination::Sibling(service) => {
@@ -131,6 +135,10 @@ impl Outbound {
 }
 
 impl WasiHttpHooks for Outbound {
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        FORBIDDEN.contains(name)
+    }
+
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
         BODY_PIECE_BYTES
     }
@@ -166,8 +174,11 @@ impl Outbound {
         let caller = self.this.service.config.name.clone();
         let headers = request.headers_mut();
         headers.extend(call.identity.iter().cloned());
-        if let Ok(name) = HeaderValue::try_from(caller.as_str()) {
-            headers.insert(CALLER, name);
+        let told = [(&CALLER, caller.as_str()), (&REQUEST, &*call.request)];
+        for (name, value) in told {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
         }
         let now = Instant::now();
         let longest = now + first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
@@ -221,6 +232,10 @@ pub fn from_guest(body: WasiBody) -> Body {
 
 /// A body of the host as a guest sees it.
 pub fn to_guest(body: Body) -> WasiBody {
+    if body.is_end_stream() {
+        // Takes no memory of its own.
+        return Empty::new().map_err(|never| match never {}).boxed_unsync();
+    }
     body.map_err(|error| match error {
         BodyError::TooLarge { limit } => Error::HttpRequestBodySize(Some(limit)),
         BodyError::Idle => Error::ConnectionReadTimeout,

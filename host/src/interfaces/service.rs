@@ -17,7 +17,7 @@ use crate::interfaces::usage::Usage;
 use crate::names::VersionNumber;
 use crate::registry::Registry;
 use crate::telemetry::journal::{Journal, Level, Speaker, Stream};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Durations, Metrics};
 
 /// What every service of this host shares.
 pub struct HostContext {
@@ -55,6 +55,8 @@ pub struct ServiceContext {
     pub buckets: Option<KeyValue>,
     /// What all instances of the service use.
     pub usage: Arc<Usage>,
+    /// How long its calls wait for an instance.
+    pub queue_wait: Durations,
     /// The rights whose refusal was told once and need not be told again.
     pub told: Mutex<HashSet<&'static str>>,
 }
@@ -67,7 +69,7 @@ impl ServiceContext {
             version: Some(self.version),
             instance,
             request: call.map(|call| call.request.clone()),
-            trace: call.map(|call| call.trace.trace_text().into()),
+            trace: call.map(|call| call.trace.trace_text().as_str().into()),
         }
     }
 

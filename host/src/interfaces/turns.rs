@@ -6,11 +6,13 @@
 //! than there are processors.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::task::yield_now;
 
 use crate::interfaces::cpu::{CpuMeter, SLICE};
 
@@ -76,6 +78,8 @@ pub struct Turn {
     share: Arc<Share>,
     holder: Holder,
     ticket: Option<Arc<Ticket>>,
+    /// Whether it has given way after it was granted.
+    has_given_way: bool,
 }
 
 /// Who gives a turn back.
@@ -199,12 +203,16 @@ impl Turn {
     /// The next turn of the call that this meter counts.
     pub fn new(meter: Arc<CpuMeter>) -> Self {
         meter.used_up_slice();
-        Self { share: meter.share().clone(), holder: Holder::Meter(meter), ticket: None }
+        Self::held_by(meter.share().clone(), Holder::Meter(meter))
     }
 
     /// The next turn of one of several calls on an instance.
     pub fn of_a_slice(share: Arc<Share>) -> Self {
-        Self { share, holder: Holder::Timer, ticket: None }
+        Self::held_by(share, Holder::Timer)
+    }
+
+    fn held_by(share: Arc<Share>, holder: Holder) -> Self {
+        Self { share, holder, ticket: None, has_given_way: false }
     }
 
     fn queue(&self, context: &Context<'_>) -> Arc<Ticket> {
@@ -233,6 +241,14 @@ impl Future for Turn {
             return Poll::Pending;
         }
         drop(state);
+        if !self.has_given_way {
+            self.has_given_way = true;
+            // Goes on once the runtime has looked at what has come in: with one long call after another it would do so
+            // only every so many of them.
+            let pending = pin!(yield_now()).poll(context);
+            debug_assert!(pending.is_pending());
+            return Poll::Pending;
+        }
         self.ticket = None;
         self.share.note_wait(ticket.since.elapsed());
         match &self.holder {
@@ -283,7 +299,9 @@ mod tests {
 
         /// Goes on if it is its turn.
         fn look(&mut self) {
-            self.is_running = self.turn.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            let mut context = Context::from_waker(Waker::noop());
+            // A turn that was granted gives way once.
+            self.is_running = (0..2).any(|_| self.turn.as_mut().poll(&mut context).is_ready());
         }
 
         /// Has used up its slice, and waits for the next turn.

@@ -1,5 +1,6 @@
 //! A component that is checked and linked: instances are made from it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,6 +8,7 @@ use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
 use wasmtime_wasi_http::handler::Proxy;
 use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::p3::bindings::exports::wasi::http::handler;
 
 use crate::interfaces::bindings::exports::hostel::service as service_exports;
 use crate::interfaces::bindings::exports::wasi::http as http_exports;
@@ -37,13 +39,21 @@ pub struct Blueprint {
 /// The exports that a component has; each is optional.
 pub struct Exports {
     /// Answers HTTP requests.
-    pub http: Option<http_exports::incoming_handler::GuestIndices>,
+    pub http: Option<HttpExport>,
     /// Handles messages.
     pub messages: Option<service_exports::message_handler::GuestIndices>,
     /// Knows the schema of its database.
     pub migrations: Option<service_exports::migrations::GuestIndices>,
     /// Knows whether it can work.
     pub health: Option<service_exports::health::GuestIndices>,
+}
+
+/// The handler of HTTP requests.
+pub enum HttpExport {
+    /// Of WASI 0.2.
+    P2(http_exports::incoming_handler::GuestIndices),
+    /// Of WASI 0.3.
+    P3(handler::GuestIndices),
 }
 
 /// Checks that the exports which the host calls have the functions that it calls: their names alone say nothing.
@@ -69,6 +79,12 @@ pub fn check_exports(linked: &InstancePre<GuestState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// The handler of the newest WASI that there is.
+fn http_export(linked: &InstancePre<GuestState>) -> Option<HttpExport> {
+    let of_p3 = handler::GuestIndices::new(linked).ok().map(HttpExport::P3);
+    of_p3.or_else(|| http_exports::incoming_handler::GuestIndices::new(linked).ok().map(HttpExport::P2))
+}
+
 impl Blueprint {
     /// `handles_several` tells whether each thing that an instance does can be told to belong to one of several calls.
     pub(super) fn new(
@@ -78,7 +94,7 @@ impl Blueprint {
         handles_several: bool,
     ) -> Self {
         let exports = Exports {
-            http: http_exports::incoming_handler::GuestIndices::new(&linked).ok(),
+            http: http_export(&linked),
             messages: service_exports::message_handler::GuestIndices::new(&linked).ok(),
             migrations: service_exports::migrations::GuestIndices::new(&linked).ok(),
             health: service_exports::health::GuestIndices::new(&linked).ok(),
@@ -133,8 +149,10 @@ impl Blueprint {
         });
         let running = self.engine.run();
         let meter = store.data().cpu.clone();
-        let made = CpuTimed::new(self.linked.instantiate_async(&mut store), meter);
-        let made = tokio::time::timeout(self.context.config.limits.time, made).await;
+        let made = {
+            let made = pin!(self.linked.instantiate_async(&mut store));
+            tokio::time::timeout(self.context.config.limits.time, CpuTimed::new(made, &meter)).await
+        };
         drop(running);
         let instance = match made {
             Ok(Ok(instance)) => instance,

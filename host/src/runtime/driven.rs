@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures::future::{BoxFuture, FutureExt};
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -18,20 +19,6 @@ use crate::runtime::response::{Activity, GuardedBody};
 
 /// How a guest call ended.
 pub type Outcome = Result<(), GuestFailure>;
-
-/// The response head that a guest has set; its body is bare.
-pub struct Head {
-    /// The response.
-    pub response: Response,
-    /// Follows the body for the call's limits.
-    pub activity: Arc<Activity>,
-}
-
-/// Where the response head goes as soon as the guest has set it.
-pub type HeadSender = oneshot::Sender<Result<Head, GuestFailure>>;
-
-/// Where it comes from.
-pub type HeadReceiver = oneshot::Receiver<Result<Head, GuestFailure>>;
 
 /// A guest call. Whoever waits for its response head drives it, in its own task: a task more would cost two wake-ups
 /// for each request. What is not over by then goes on in a task of its own, so that no client who reads slowly stops
@@ -59,22 +46,26 @@ impl Driven {
     /// # Errors
     ///
     /// The failure that ended the call before anything of the response was sent.
-    pub async fn answer(mut self, mut head: HeadReceiver) -> Result<Response, GuestFailure> {
+    pub async fn answer(mut self, activity: &Arc<Activity>) -> Result<Response, GuestFailure> {
+        // Only the call itself sets the head, so that it needs no waker of its own.
+        let waiting = activity.wait_for_head();
         let head = poll_fn(|context| {
-            let ended = self.poll_end(context);
-            if let Poll::Ready(Err(failure)) = ended {
-                return Poll::Ready(Err(failure));
+            for _ in 0..activity.ends_with.steps() {
+                let ended = self.poll_end(context);
+                if let Poll::Ready(Err(failure)) = ended {
+                    return Poll::Ready(Err(failure));
+                }
+                match waiting.take() {
+                    Some(head) => return Poll::Ready(head),
+                    None if ended.is_ready() => return Poll::Ready(Err(GuestFailure::NoResponse)),
+                    None => {}
+                }
             }
-            match Pin::new(&mut head).poll(context) {
-                Poll::Ready(Ok(head)) => Poll::Ready(head),
-                Poll::Ready(Err(_)) if ended.is_ready() => Poll::Ready(Err(GuestFailure::NoResponse)),
-                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
-            }
+            Poll::Pending
         });
-        let Head { response, activity } = head.await?;
-        let length = content_length(&response);
-        let (head, body) = response.into_parts();
-        let mut body = GuardedBody::new(body, length, self, activity);
+        let (head, body) = head.await?.into_parts();
+        drop(waiting);
+        let mut body = GuardedBody::new(body, content_length(&head.headers), self, activity.clone());
         poll_fn(|context| Poll::Ready(body.gather(context))).await?;
         Ok(Response::from_parts(head, Body::new(body)))
     }
@@ -85,6 +76,11 @@ impl Driven {
             State::Ended(outcome) => outcome.as_ref().err(),
             State::Running(_) | State::Apart(_) => None,
         }
+    }
+
+    /// Whether the call has ended, as far as anybody has asked.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.state, State::Ended(_))
     }
 
     /// Tells how the call ended, as often as it is asked.
@@ -120,12 +116,12 @@ impl Drop for Driven {
     }
 }
 
-fn content_length<B>(response: &http::Response<B>) -> Option<u64> {
-    response.headers().get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Only when the host stops.
-fn dropped() -> GuestFailure {
+/// The failure of a call that was dropped: only when the host stops, or by a fault of it.
+pub fn dropped() -> GuestFailure {
     GuestFailure::Trap { message: "the call was dropped".into(), frames: Vec::new() }
 }
 
@@ -165,19 +161,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_of_the_host_is_the_failure_of_the_call() {
-        let (_sender, head) = oneshot::channel();
         let call = Driven::new(async { panic!("of the host") });
-        let failure = call.answer(head).await.unwrap_err();
+        let failure = call.answer(&Arc::default()).await.unwrap_err();
         assert_eq!(failure.to_string(), "trap: the host panicked: of the host");
     }
 
     #[tokio::test]
     async fn who_ends_without_a_head_has_given_no_response() {
-        let (sender, head) = oneshot::channel();
-        let call = Driven::new(async move {
-            drop(sender);
-            Ok(())
-        });
-        assert!(matches!(call.answer(head).await, Err(GuestFailure::NoResponse)));
+        let call = Driven::new(async { Ok(()) });
+        assert!(matches!(call.answer(&Arc::default()).await, Err(GuestFailure::NoResponse)));
     }
 }

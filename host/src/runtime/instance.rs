@@ -1,5 +1,6 @@
 //! One sandbox: a store with an instance in it; calls its exports, each within its limits.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -7,29 +8,30 @@ use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::p3::bindings::exports::wasi::http::handler;
 
 use crate::backends::messaging::{Delivery, Outcome, Reply};
 use crate::body::Request;
 use crate::deadline;
 use crate::interfaces::bindings::exports::hostel::service as service_exports;
-use crate::interfaces::bindings::exports::hostel::service::message_handler as handler;
+use crate::interfaces::bindings::exports::hostel::service::message_handler;
 use crate::interfaces::bindings::exports::hostel::service::migrations::Dialect;
 use crate::interfaces::bindings::exports::wasi::http as http_exports;
 use crate::interfaces::call::{Call, Spent};
 use crate::interfaces::cpu::CpuTimed;
 use crate::interfaces::guest::GuestState;
-use crate::interfaces::http_out::{from_guest, to_guest};
-use crate::runtime::blueprint::Exports;
-use crate::runtime::driven::{Head, HeadSender};
+use crate::interfaces::http_out::to_guest;
+use crate::runtime::blueprint::{Exports, HttpExport};
 use crate::runtime::engine::GuestEngine;
 use crate::runtime::failure::GuestFailure;
-use crate::runtime::response::Activity;
+use crate::runtime::handler_p3;
+use crate::runtime::response::{Activity, EndsWith};
 
 /// One sandboxed running copy of a version.
 pub struct Instance {
     engine: GuestEngine,
     store: Store<GuestState>,
-    http: Option<http_exports::incoming_handler::Guest>,
+    http: Option<Http>,
     messages: Option<service_exports::message_handler::Guest>,
     migrations: Option<service_exports::migrations::Guest>,
     health: Option<service_exports::health::Guest>,
@@ -39,6 +41,12 @@ pub struct Instance {
     is_burden: bool,
 }
 
+/// The handler of HTTP requests.
+enum Http {
+    P2(http_exports::incoming_handler::Guest),
+    P3(handler::Guest),
+}
+
 impl Instance {
     pub(super) fn new(
         engine: GuestEngine,
@@ -46,20 +54,27 @@ impl Instance {
         mut store: Store<GuestState>,
         instance: wasmtime::component::Instance,
     ) -> Result<Self, GuestFailure> {
+        let unfit = |error| GuestFailure::of(&error, None);
         macro_rules! load {
+            ($indices:expr) => {
+                $indices.load(&mut store, &instance).map_err(unfit)?
+            };
+        }
+        let http = match &exports.http {
+            Some(HttpExport::P2(indices)) => Some(Http::P2(load!(indices))),
+            Some(HttpExport::P3(indices)) => Some(Http::P3(load!(indices))),
+            None => None,
+        };
+        macro_rules! load_optional {
             ($export:ident) => {
                 match &exports.$export {
-                    Some(indices) => Some(
-                        indices
-                            .load(&mut store, &instance)
-                            .map_err(|error| GuestFailure::of(&error, None))?,
-                    ),
+                    Some(indices) => Some(load!(indices)),
                     None => None,
                 }
             };
         }
-        let (http, messages) = (load!(http), load!(messages));
-        let (migrations, health) = (load!(migrations), load!(health));
+        let messages = load_optional!(messages);
+        let (migrations, health) = (load_optional!(migrations), load_optional!(health));
         let idle_since = Instant::now();
         Ok(Self { engine, store, http, messages, migrations, health, calls: 0, idle_since, is_burden: false })
     }
@@ -89,7 +104,7 @@ impl Instance {
         !self.is_burden && reuse.is_none_or(|most| self.calls < most) && !self.store.data().memory.is_high()
     }
 
-    /// Answers an HTTP request. The response head goes to `head` as soon as it is there; this returns when the
+    /// Answers an HTTP request. The response head stands in `activity` as soon as it is there; this returns when the
     /// call has ended, which may be long after.
     ///
     /// # Errors
@@ -98,25 +113,41 @@ impl Instance {
     pub async fn handle_request(
         &mut self,
         request: Request,
-        call: Arc<Call>,
-        head: HeadSender,
+        call: &Arc<Call>,
+        activity: &Arc<Activity>,
     ) -> Result<(), GuestFailure> {
         let http = self.http.take().ok_or(GuestFailure::NoExport("wasi:http/incoming-handler"))?;
-        let activity = Arc::new(Activity::new());
-        let mut view = self.store.data_mut().http();
-        let respond = respond(head, activity.clone());
-        let resources = view.new_incoming_request(Scheme::Http, request.map(to_guest)).and_then(|request| {
-            let head = view.new_response_outparam_from_callback(respond)?;
-            Ok((request, head))
-        });
-        let (request, out) = resources.map_err(|error| GuestFailure::of(&error, None))?;
-        let result =
-            self.run(&call, &activity, async |store| http.call_handle(store, request, out).await).await;
+        let result = match &http {
+            Http::P2(guest) => self.handle_p2(guest, request, call, activity).await,
+            Http::P3(guest) => {
+                let work = async |store: &mut Store<GuestState>| {
+                    handler_p3::handle(store, guest, request, call, activity).await
+                };
+                self.run(call, activity, work).await
+            }
+        };
         self.http = Some(http);
         match result {
             Ok(()) if !activity.has_begun() => Err(GuestFailure::NoResponse),
             other => other,
         }
+    }
+
+    async fn handle_p2(
+        &mut self,
+        guest: &http_exports::incoming_handler::Guest,
+        request: Request,
+        call: &Arc<Call>,
+        activity: &Arc<Activity>,
+    ) -> Result<(), GuestFailure> {
+        let mut view = self.store.data_mut().http();
+        let respond = respond(activity.clone());
+        let resources = view.new_incoming_request(Scheme::Http, request.map(to_guest)).and_then(|request| {
+            let head = view.new_response_outparam_from_callback(respond)?;
+            Ok((request, head))
+        });
+        let (request, out) = resources.map_err(|error| GuestFailure::of(&error, None))?;
+        self.run(call, activity, async |store| guest.call_handle(store, request, out).await).await
     }
 
     /// Handles a message.
@@ -132,7 +163,7 @@ impl Instance {
         let messages =
             self.messages.take().ok_or(GuestFailure::NoExport("hostel:service/message-handler"))?;
         let delivery = to_guest_delivery(delivery);
-        let activity = Activity::new();
+        let activity = Activity::new(call.began, EndsWith::Call);
         let result =
             self.run(&call, &activity, async |store| messages.call_handle(store, &delivery).await).await;
         self.messages = Some(messages);
@@ -146,7 +177,7 @@ impl Instance {
     /// The failure that ended the call.
     pub async fn migrations(&mut self, call: Arc<Call>) -> Result<Vec<String>, GuestFailure> {
         let Some(migrations) = self.migrations.take() else { return Ok(Vec::new()) };
-        let activity = Activity::new();
+        let activity = Activity::new(call.began, EndsWith::Call);
         let dialect = Dialect::Sqlite;
         let result =
             self.run(&call, &activity, async |store| migrations.call_migrations(store, dialect).await).await;
@@ -161,7 +192,7 @@ impl Instance {
     /// The failure that ended the call.
     pub async fn health(&mut self, call: Arc<Call>) -> Result<Result<(), String>, GuestFailure> {
         let Some(health) = self.health.take() else { return Ok(Ok(())) };
-        let activity = Activity::new();
+        let activity = Activity::new(call.began, EndsWith::Call);
         let idle_since = self.idle_since;
         let result = self.run(&call, &activity, async |store| health.call_check(store).await).await;
         // Being asked is no work: it must not keep an idle instance for ever.
@@ -180,14 +211,16 @@ impl Instance {
         let state = self.store.data();
         let (this, meter) = (state.this.clone(), state.cpu.clone());
         let limits = &this.service.config.limits;
-        let head_deadline = call.deadline.min(Instant::now() + limits.time);
+        let head_deadline = call.deadline.min(call.began + limits.time);
         this.begin(call.clone());
         meter.reset();
         self.store.set_epoch_deadline(1);
         self.calls = self.calls.saturating_add(1);
         let running = self.engine.run();
-        let result =
-            within(CpuTimed::new(work(&mut self.store), meter), head_deadline, limits.idle, activity).await;
+        let result = {
+            let work = pin!(work(&mut self.store));
+            within(CpuTimed::new(work, &meter), head_deadline, limits.idle, activity).await
+        };
         drop(running);
         if this.end() {
             tracing::debug!(instance = %this.name, "a transaction left open was rolled back at the end of its call");
@@ -231,24 +264,17 @@ async fn within<T>(
     }
 }
 
-/// What happens when the guest sets its response: the head goes to who waits for it.
+/// What happens when the guest sets its response.
 fn respond(
-    head: HeadSender,
     activity: Arc<Activity>,
 ) -> impl FnOnce(Result<http::Response<HyperOutgoingBody>, ErrorCode>) + Send + Sync + 'static {
     move |result| {
-        activity.begin();
-        let result = match result {
-            Ok(response) => Ok(Head { response: response.map(from_guest), activity }),
-            Err(code) => Err(GuestFailure::ErrorResponse(format!("{code:?}"))),
-        };
-        // The caller may have gone away; the guest learns it when it writes the body.
-        let _ = head.send(result);
+        activity.begin(result.map_err(|code| GuestFailure::ErrorResponse(format!("{code:?}"))));
     }
 }
 
-fn to_guest_delivery(delivery: &Delivery) -> handler::Delivery {
-    handler::Delivery {
+fn to_guest_delivery(delivery: &Delivery) -> message_handler::Delivery {
+    message_handler::Delivery {
         id: delivery.id.clone(),
         topic: delivery.topic.to_string(),
         domain: delivery.domain.to_string(),
@@ -262,16 +288,16 @@ fn to_guest_delivery(delivery: &Delivery) -> handler::Delivery {
     }
 }
 
-fn from_guest_outcome(outcome: handler::Outcome) -> Outcome {
+fn from_guest_outcome(outcome: message_handler::Outcome) -> Outcome {
     match outcome {
-        handler::Outcome::Done => Outcome::Done,
-        handler::Outcome::Reply(reply) => {
+        message_handler::Outcome::Done => Outcome::Done,
+        message_handler::Outcome::Reply(reply) => {
             Outcome::Reply(Reply { headers: reply.headers, body: reply.body.into() })
         }
-        handler::Outcome::Retry(after) => Outcome::Retry {
+        message_handler::Outcome::Retry(after) => Outcome::Retry {
             after: after.map(std::time::Duration::from_millis),
             reason: "the service asked for another try".into(),
         },
-        handler::Outcome::Reject(reason) => Outcome::Reject(reason),
+        message_handler::Outcome::Reject(reason) => Outcome::Reject(reason),
     }
 }

@@ -3,7 +3,7 @@
 //! Knows nothing of services, versions or traffic. Files in reading order: `engine` makes the wasmtime engines;
 //! `digest` names components; `outline` is what is seen of them before `compiler` makes machine code in a process of
 //! its own, `compile` caches it; `imports` checks what a component wants against what it is granted; `blueprint` is a
-//! linked component; `instance` is one sandbox and its calls; `driven` is a call to which somebody listens;
+//! linked component; `instance` is one sandbox and its calls, with `handler_p3` for WASI 0.3; `driven` is a call to which somebody listens;
 //! `response` guards a response body until the call has ended well; `crowd` are instances that handle several calls
 //! at a time; `failure` says why it did not.
 
@@ -15,6 +15,7 @@ pub mod compile;
 pub mod imports;
 pub mod blueprint;
 pub mod instance;
+mod handler_p3;
 pub mod driven;
 pub mod crowd;
 pub mod response;

@@ -2,16 +2,18 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
+use tokio::sync::SetOnce;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Instant;
+use wasmtime_wasi_http::WasiBody;
 
-use crate::body::{Body, BodyError};
+use crate::body::BodyError;
 use crate::runtime::driven::Driven;
 use crate::runtime::failure::GuestFailure;
 
@@ -22,24 +24,111 @@ const GATHERED_BYTES_MAX: u64 = 64 * 1024;
 /// The same in frames, since each costs memory of its own.
 const GATHERED_FRAMES_MAX: usize = 64;
 
-/// Whether a response has begun, and when it last moved; read by whoever may end it for idleness.
-#[derive(Debug)]
+/// What a guest has set as the head of its response, or why there is none; the body is bare.
+pub type Head = Result<http::Response<WasiBody>, GuestFailure>;
+
+/// Whether a response has begun, its head until somebody takes that, and when it last moved; read by whoever may end it
+/// for idleness.
 pub struct Activity {
     base: Instant,
     last_ms: AtomicU64,
     begun: AtomicBool,
+    head: Mutex<Slot>,
+    /// Set when nobody reads the body any more, or all of it was read.
+    body_ended: SetOnce<()>,
+    failure: OnceLock<GuestFailure>,
+    /// What the end of the response has to wait for.
+    pub ends_with: EndsWith,
+}
+
+/// Where the head of a response waits.
+#[derive(Default)]
+enum Slot {
+    #[default]
+    Empty,
+    Full(Head),
+    /// It was taken, or nobody waits for it any more.
+    Closed,
+}
+
+/// Waits for the head of a response; dropping it lets a guest that sets the head later know that nobody reads the body.
+pub struct HeadWait<'a>(&'a Activity);
+
+impl HeadWait<'_> {
+    /// The response head, if it is there and was not taken.
+    pub fn take(&self) -> Option<Head> {
+        if !self.0.has_begun() {
+            return None;
+        }
+        match std::mem::replace(&mut *self.0.slot(), Slot::Closed) {
+            Slot::Full(head) => Some(head),
+            Slot::Empty | Slot::Closed => None,
+        }
+    }
+}
+
+impl Drop for HeadWait<'_> {
+    fn drop(&mut self) {
+        let left = std::mem::replace(&mut *self.0.slot(), Slot::Closed);
+        if matches!(left, Slot::Full(_)) {
+            self.0.end_body();
+        }
+    }
 }
 
 impl Activity {
-    /// Nothing has begun.
-    pub fn new() -> Self {
-        Self { base: Instant::now(), last_ms: AtomicU64::new(0), begun: AtomicBool::new(false) }
+    /// Nothing has begun; `base` is when the call did.
+    pub fn new(base: Instant, ends_with: EndsWith) -> Self {
+        Self {
+            base,
+            last_ms: AtomicU64::new(0),
+            begun: AtomicBool::new(false),
+            head: Mutex::default(),
+            body_ended: SetOnce::new(),
+            failure: OnceLock::new(),
+            ends_with,
+        }
     }
 
-    /// Notes that the response head is out.
-    pub fn begin(&self) {
+    /// Notes why the call failed; to be told before its instance is dropped, which ends the body.
+    pub fn fail(&self, failure: GuestFailure) {
+        self.failure.get_or_init(|| failure);
+    }
+
+    /// Why the call failed, if it has.
+    pub fn failure(&self) -> Option<&GuestFailure> {
+        self.failure.get()
+    }
+
+    /// Notes that the response head is there.
+    pub fn begin(&self, head: Head) {
         self.touch();
+        let mut slot = self.slot();
+        match *slot {
+            Slot::Empty => *slot = Slot::Full(head),
+            Slot::Full(_) | Slot::Closed => self.end_body(),
+        }
+        drop(slot);
         self.begun.store(true, Ordering::Release);
+    }
+
+    /// Waits for the response head.
+    pub fn wait_for_head(&self) -> HeadWait<'_> {
+        HeadWait(self)
+    }
+
+    /// Waits until the body was read to its end, or nobody reads it any more.
+    pub async fn body_end(&self) {
+        self.body_ended.wait().await;
+    }
+
+    fn end_body(&self) {
+        // Mostly the second time.
+        let _ = self.body_ended.set(());
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the response head is out.
@@ -60,31 +149,56 @@ impl Activity {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self::new()
+        Self::new(Instant::now(), EndsWith::Call)
     }
 }
 
-/// The body of a guest's response. Its last frame waits for the outcome of the call: HTTP/1.1 would otherwise send
-/// the last chunk, or the last byte of Content-Length, of a response whose service failed. Trailers may follow it.
+/// How often a guest of WASI 0.3 is asked before it is taken to wait for something: its tasks hand over to each other,
+/// and between some of them it gives way.
+const STEPS_MAX: usize = 8;
+
+/// What the end of a response has to wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndsWith {
+    /// The end of the call: by WASI 0.2 a guest may fail until then.
+    Call,
+    /// The end of the body: by WASI 0.3 a guest may go on for long after that.
+    Body,
+}
+
+impl EndsWith {
+    /// How often a guest is asked before it is taken to wait for something.
+    pub fn steps(self) -> usize {
+        match self {
+            Self::Call => 1,
+            Self::Body => STEPS_MAX,
+        }
+    }
+}
+
+/// The body of a guest's response. Its last frame waits until nothing can go wrong with it any more: HTTP/1.1 would
+/// otherwise send the last chunk, or the last byte of Content-Length, of a response whose service failed. Trailers may
+/// follow it.
 pub struct GuardedBody {
     gathered: Gathered,
-    inner: Body,
+    inner: WasiBody,
     /// What of an announced length the guest has not given yet.
     remaining: Remaining,
-    /// The frame that waits for the outcome of the call.
+    /// The frame that waits.
     held: Option<Frame<Bytes>>,
-    /// Whether the outcome is waited for.
+    /// Whether the end of the call is waited for.
     waits: bool,
     ended: bool,
+    ends_with: EndsWith,
     call: Driven,
     activity: Arc<Activity>,
 }
 
 impl GuardedBody {
-    /// Guards `inner`, of `length` bytes where that is known, until `call` has ended.
-    pub fn new(inner: Body, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
-        let (gathered, remaining) = (Gathered::default(), Remaining(length));
-        Self { gathered, inner, remaining, held: None, waits: false, ended: false, call, activity }
+    /// Guards `inner`, of `length` bytes where that is known, which `call` gives.
+    pub fn new(inner: WasiBody, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
+        let (gathered, remaining, ends_with) = (Gathered::default(), Remaining(length), activity.ends_with);
+        Self { gathered, inner, remaining, held: None, waits: false, ended: false, ends_with, call, activity }
     }
 
     /// Takes what comes without waiting, within limits; then the call goes on by itself.
@@ -100,7 +214,12 @@ impl GuardedBody {
                     self.gathered.error = Some(error);
                     break;
                 }
-                Poll::Ready(None) | Poll::Pending => break,
+                Poll::Ready(None) => {
+                    // Mostly the call has nothing more to do either.
+                    _ = (0..self.ends_with.steps()).any(|_| self.call.poll_end(context).is_ready());
+                    break;
+                }
+                Poll::Pending => break,
             }
         }
         self.call.set_apart();
@@ -114,22 +233,47 @@ impl GuardedBody {
                 let outcome = ready!(self.call.poll_end(context));
                 self.waits = false;
                 if let Err(failure) = outcome {
-                    (self.held, self.ended) = (None, true);
-                    return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
+                    return Poll::Ready(Some(Err(self.cut(&failure))));
                 }
             }
-            if let Some(frame) = self.held.take() {
+            let is_complete = self.ended || self.ends_with == EndsWith::Call;
+            if let Some(frame) = self.held.take_if(|_| is_complete) {
                 return Poll::Ready(Some(Ok(frame)));
             }
             if self.ended {
                 return Poll::Ready(None);
             }
-            match self.poll_guest(context) {
-                Poll::Ready(Some(Ok(frame))) if self.waits => self.held = Some(frame),
-                Poll::Ready(None) if self.waits => {}
-                other => return other,
+            match ready!(self.poll_guest(context)) {
+                None => {
+                    if let Some(failure) = self.activity.failure() {
+                        let failure = failure.clone();
+                        return Poll::Ready(Some(Err(self.cut(&failure))));
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Ok(mut frame)) => {
+                    let completes = self.completes(&mut frame);
+                    self.waits |= completes && self.ends_with == EndsWith::Call;
+                    match self.held.replace(frame) {
+                        None if completes => {}
+                        None => return Poll::Ready(self.held.take().map(Ok)),
+                        // Trailers come behind what was held: the guest has ended its body.
+                        Some(held) => return Poll::Ready(Some(Ok(held))),
+                    }
+                }
             }
         }
+    }
+
+    /// The response ends here, and must not look whole.
+    fn cut(&mut self, failure: &GuestFailure) -> BodyError {
+        (self.held, self.ended) = (None, true);
+        BodyError::Guest(failure.to_string())
+    }
+
+    /// Whether a frame completes the announced length, or the body where none is announced.
+    fn completes(&mut self, frame: &mut Frame<Bytes>) -> bool {
+        self.remaining.is_completed_by(frame) || (self.remaining.0.is_none() && frame.is_trailers())
     }
 
     /// Whether the guest has nothing more to say, and has said all that it announced.
@@ -137,27 +281,27 @@ impl GuardedBody {
         self.ended && !self.waits && self.held.is_none() && self.remaining.0.is_none_or(|bytes| bytes == 0)
     }
 
-    /// The next frame of the guest; one that completes the announced length, or the body, is held back.
     fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
+        let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         self.activity.touch();
         self.ended = frame.is_none();
-        let completes = match &mut frame {
-            Some(Ok(frame)) => {
-                self.remaining.is_completed_by(frame) || (self.remaining.0.is_none() && frame.is_trailers())
-            }
-            _ => false,
-        };
-        self.waits = self.ended || completes;
-        Poll::Ready(frame)
+        match self.ends_with {
+            EndsWith::Call => self.waits |= self.ended,
+            EndsWith::Body if self.ended => self.activity.end_body(),
+            EndsWith::Body => {}
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Guest(error.to_string()))))
     }
 
-    /// The same, or an error when nothing can come any more.
+    /// The next frame of the guest, or an error when nothing can come any more.
     fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Poll::Ready(frame) = self.poll_inner(context) {
-            return Poll::Ready(frame);
+        let mut call = Poll::Pending;
+        for _ in 0..self.ends_with.steps() {
+            if let Poll::Ready(frame) = self.poll_inner(context) {
+                return Poll::Ready(frame);
+            }
+            call = self.call.poll_end(context);
         }
-        let call = self.call.poll_end(context);
         match (self.poll_inner(context), call) {
             // A task that has used up its turn finds nothing, whatever is there.
             (Poll::Pending, Poll::Ready(_)) if has_budget_remaining() => {
@@ -179,7 +323,9 @@ impl http_body::Body for GuardedBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(frame) = self.gathered.pop() else { return self.poll_rest(context) };
-        self.activity.touch();
+        if !self.call.has_ended() {
+            self.activity.touch();
+        }
         Poll::Ready(Some(frame))
     }
 
@@ -194,6 +340,14 @@ impl http_body::Body for GuardedBody {
             // A length would leave no place for trailers in HTTP/1.1.
             None if self.has_all() && self.gathered.is_data() => SizeHint::with_exact(taken),
             None => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        if self.ends_with == EndsWith::Body {
+            self.activity.end_body();
         }
     }
 }
@@ -274,8 +428,7 @@ mod tests {
     async fn read(length: Option<u64>, outcome: Outcome) -> Result<(String, bool), BodyError> {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
-        let frames = [Ok(Frame::data("body".into())), Ok(Frame::trailers(trailers))];
-        let inner = StreamBody::new(stream::iter(frames)).boxed_unsync();
+        let inner = body_of(vec![data("body"), Frame::trailers(trailers)]);
         let body = GuardedBody::new(inner, length, Driven::new(async { outcome }), Arc::default());
         let body = body.collect().await?;
         let has_trailers = body.trailers().is_some();
@@ -300,9 +453,12 @@ mod tests {
         frames: Vec<Frame<Bytes>>,
         call: Driven,
     ) -> (Result<(), GuestFailure>, GuardedBody) {
-        let inner = StreamBody::new(stream::iter(frames.into_iter().map(Ok))).boxed_unsync();
-        let mut body = GuardedBody::new(inner, length, call, Arc::default());
+        let mut body = GuardedBody::new(body_of(frames), length, call, Arc::default());
         (body.gather(&mut Context::from_waker(Waker::noop())), body)
+    }
+
+    fn body_of(frames: Vec<Frame<Bytes>>) -> WasiBody {
+        StreamBody::new(stream::iter(frames.into_iter().map(Ok))).boxed_unsync()
     }
 
     fn data(text: &'static str) -> Frame<Bytes> {

@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::names::{ServiceName, VersionNumber};
 use crate::telemetry::labels::*;
+use crate::telemetry::requests::{Kind, Series};
 
 /// Upper bounds in seconds of the latency histograms: from a warm instance to a request at its time limit.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -39,6 +40,17 @@ pub struct Metrics {
     deploys: Family<DeployLabels, Counter>,
     limit_hits: Family<LimitLabels, Counter>,
     log_lines_dropped: Family<ServiceLabels, Gauge>,
+}
+
+/// Counts how long something takes. To be kept by who counts often: to find it costs more than to count.
+#[derive(Debug, Clone)]
+pub struct Durations(Histogram);
+
+impl Durations {
+    /// Counts one.
+    pub fn observe(&self, duration: Duration) {
+        self.0.observe(duration.as_secs_f64());
+    }
 }
 
 type Buckets = fn() -> Histogram;
@@ -119,27 +131,17 @@ impl Metrics {
         );
     }
 
-    /// Counts one request at the gateway; `route` is the pattern of the route, never the path.
-    pub fn request(
-        &self,
-        service: Option<&ServiceName>,
-        version: Option<VersionNumber>,
-        route: Option<&Arc<str>>,
-        method: &http::Method,
-        status: u16,
-        duration: Duration,
-    ) {
+    /// Where the requests of one kind are counted; `route` is the pattern of the route, never the path.
+    pub fn requests(&self, kind: Kind<'_>, route: Option<&Arc<str>>) -> Series {
+        let Kind { service, version, method, status } = kind;
         let shared = |text: Option<&Arc<str>>| text.cloned().map_or(Text::Fixed(""), Text::Shared);
-        let labels = RequestLabels {
-            service: shared(service.map(ServiceName::as_arc)),
-            version: Version(version),
-            route: shared(route),
-            method: known_method(method),
-            status,
-        };
-        self.requests.get_or_create(&labels).inc();
-        let labels = VersionLabels { service: labels.service, version: labels.version };
-        self.latency.get_or_create(&labels).observe(duration.as_secs_f64());
+        let name = shared(service.map(ServiceName::as_arc));
+        let labels = VersionLabels { service: name.clone(), version: Version(version) };
+        let latency = Durations(self.latency.get_or_create_owned(&labels));
+        let labels =
+            RequestLabels { service: name, version: Version(version), route: shared(route), method, status };
+        let count = self.requests.get_or_create_owned(&labels);
+        Series { service: service.cloned(), version, method, status, count, latency }
     }
 
     /// Counts one call from service to service.
@@ -148,9 +150,9 @@ impl Metrics {
         self.calls.get_or_create(&labels).inc();
     }
 
-    /// Counts how long a call waited for an instance.
-    pub fn queue_wait(&self, service: &ServiceName, version: VersionNumber, wait: Duration) {
-        self.queue_wait.get_or_create(&labels(service, version)).observe(wait.as_secs_f64());
+    /// Counts how long the calls of a version wait for an instance.
+    pub fn queue_wait(&self, service: &ServiceName, version: VersionNumber) -> Durations {
+        Durations(self.queue_wait.get_or_create_owned(&labels(service, version)))
     }
 
     /// Counts a trap or a limit that ended a call; `reason` is the limit's name or `trap`.
@@ -271,10 +273,4 @@ impl fmt::Debug for Metrics {
 
 fn labels(service: &ServiceName, version: VersionNumber) -> VersionLabels {
     VersionLabels { service: Text::from(service), version: Version(Some(version)) }
-}
-
-/// A client can invent methods; only the known ones become labels.
-fn known_method(method: &http::Method) -> &'static str {
-    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

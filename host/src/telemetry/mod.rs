@@ -2,11 +2,12 @@
 //!
 //! Knows nothing of Wasm, HTTP listeners or storage. Files in reading order:
 //! `logs` starts the host's log; `journal` keeps the lines of services; `metrics` names every metric, with its
-//! `labels`;
+//! `labels`; `requests` counts those of one route;
 //! `trace` is the W3C trace context.
 
 pub mod logs;
 pub mod journal;
 mod labels;
 pub mod metrics;
+pub mod requests;
 pub mod trace;

@@ -1,15 +1,22 @@
 //! Trace context: which trace a request belongs to and which span is its parent (W3C Trace Context).
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
+use serde::{Serialize, Serializer};
 
 /// The header that carries it.
-pub const TRACEPARENT: &str = "traceparent";
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// What systems add to it.
+pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The flag of a trace that is recorded.
 const SAMPLED: u8 = 1;
 
 /// Bytes of a `traceparent` of version 00.
 const HEADER_BYTES: usize = 55;
+
+/// Hexadecimal digits of a trace.
+const TRACE_DIGITS: usize = 32;
 
 /// A place in a trace. Copied, never shared: each span makes its own with [`TraceContext::child`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +71,29 @@ impl TraceContext {
         HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
     }
 
-    /// The trace as 32 hexadecimal digits.
-    pub fn trace_text(&self) -> String {
-        format!("{:032x}", self.trace_id)
+    /// The trace as text.
+    pub fn trace_text(&self) -> TraceText {
+        let mut digits = [0; TRACE_DIGITS];
+        write_hexadecimal(&mut digits, self.trace_id);
+        TraceText(digits)
+    }
+}
+
+/// A trace as 32 hexadecimal digits.
+#[derive(Debug, Clone, Copy)]
+pub struct TraceText([u8; TRACE_DIGITS]);
+
+impl TraceText {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        // Digits are always text.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for TraceText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
@@ -105,7 +132,7 @@ mod tests {
         let child = parsed.child();
         assert_eq!(child.trace_id, parsed.trace_id);
         assert_ne!(child.span_id, parsed.span_id);
-        assert_eq!(child.trace_text(), "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert_eq!(child.trace_text().as_str(), "4bf92f3577b34da6a3ce929d0e0e4736");
     }
 
     #[test]

@@ -23,7 +23,7 @@ const FIELD_OVERHEAD_BYTES: usize = 32;
 
 /// Fields of a 304 that are not those of the kept response: they describe its body, which stays
 /// (RFC 9111, 3.2).
-const ABOUT_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, TRAILER];
+static ABOUT_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, TRAILER];
 
 /// Which requests of one URL belong together: those that the same route sends to the same service.
 #[derive(Debug, Clone, PartialEq, Eq)]

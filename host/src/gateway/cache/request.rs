@@ -16,7 +16,7 @@ use crate::body::Request;
 const CONNECTION_TOKENS: [&str; 4] = ["close", "keep-alive", "te", "upgrade"];
 
 /// Fields by which frameworks let a client change method or target. They are no part of the key.
-const OVERRIDES: [HeaderName; 5] = [
+static OVERRIDES: [HeaderName; 5] = [
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-method-override"),
@@ -25,10 +25,10 @@ const OVERRIDES: [HeaderName; 5] = [
 ];
 
 /// Fields that the service decides on.
-const DECIDED_BY_SERVICE: [HeaderName; 3] = [IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE];
+static DECIDED_BY_SERVICE: [HeaderName; 3] = [IF_MATCH, IF_UNMODIFIED_SINCE, UPGRADE];
 
 /// Fields by which a client asks for a part of a response, or for none if it has it.
-pub const CONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
+pub static CONDITIONS: [HeaderName; 4] = [IF_NONE_MATCH, IF_MODIFIED_SINCE, RANGE, IF_RANGE];
 
 /// The key of a request, or why the cache has no part in it.
 pub fn key(asked: &Asked<'_>, request: &Request) -> Result<Key, Forwarded> {

@@ -7,7 +7,7 @@ use crate::names::is_claim;
 
 /// Lists in which space around commas has no meaning, as clients write it in several ways. All other fields, and
 /// these in everything else, must be equal to the byte: a service may read them less broadly than a standard.
-const NORMALISED: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
+static NORMALISED: [HeaderName; 4] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE];
 
 /// Fields that the gateway sets itself beside those that nobody believes a client: what the client sent under these
 /// names never reached the service.

@@ -22,8 +22,8 @@ use crate::balance::{self, Balancer, Call, CallError};
 use crate::body::{Request, Response};
 use crate::config::{HeaderRules, Transform};
 use crate::deadline;
-use crate::names::{ServiceName, VersionNumber, is_claim};
-use crate::telemetry::trace::TRACEPARENT;
+use crate::names::{REQUEST, ServiceName, VersionNumber, is_claim};
+use crate::telemetry::trace::{TRACEPARENT, TRACESTATE};
 
 /// The longest time to a response head where a route sets none. Services have their own, much shorter
 /// one; this only bounds what waits where that is not enforced.
@@ -34,7 +34,7 @@ const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-aut
 
 /// What belongs to one connection and is never passed on (RFC 9110, 7.6.1), and the expectation, which
 /// the gateway has met itself. `te` is looked at separately.
-const HOP_BY_HOP: [HeaderName; 8] = [
+static HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::PROXY_AUTHENTICATE,
     PROXY_AUTHENTICATION_INFO,
@@ -46,11 +46,11 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 ];
 
 /// Headers that a Connection field cannot take out: the message would change its meaning.
-const ALWAYS_KEPT: [HeaderName; 4] =
+static ALWAYS_KEPT: [HeaderName; 4] =
     [header::HOST, header::CONTENT_LENGTH, header::CONTENT_TYPE, header::AUTHORIZATION];
 
 /// What a trailer cannot say: whom the message is for, who sends it, how it is to be read (RFC 9110, 6.5.1).
-const NOT_IN_TRAILERS: [HeaderName; 16] = [
+static NOT_IN_TRAILERS: [HeaderName; 16] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
     header::CONTENT_ENCODING,
@@ -70,14 +70,11 @@ const NOT_IN_TRAILERS: [HeaderName; 16] = [
 ];
 
 /// The name under which the gateway stands in Via (RFC 9110, 7.6.3), behind the version that it was asked in.
-const VIA: [HeaderValue; 3] = [
+static VIA: [HeaderValue; 3] = [
     HeaderValue::from_static("1.0 hostel"),
     HeaderValue::from_static("1.1 hostel"),
     HeaderValue::from_static("2 hostel"),
 ];
-
-/// The id of the request, for the service.
-static REQUEST: HeaderName = HeaderName::from_static("hostel-request");
 
 /// About so many fields are set for a service; room for all is made at once.
 const FIELDS_ADDED: usize = 12;
@@ -119,7 +116,6 @@ pub async fn send(
     };
     let deadline = context.started + route.time.unwrap_or(TIME_MAX);
     let call = Call {
-        service: service.clone(),
         request,
         request_id: context.request_id.clone(),
         trace: context.trace,
@@ -130,7 +126,7 @@ pub async fn send(
         keeps_host: route.transform.request_headers.as_ref().is_some_and(HeaderRules::sets_host),
         retry: route.retry.clone(),
     };
-    let answer = deadline::by(deadline, balancer.send(call)).await;
+    let answer = deadline::by(deadline, balancer.send(service, call)).await;
     let answer = answer.unwrap_or(Err(CallError::Timeout { limit: "time" }));
     let balance::Answer { mut response, version, upgraded, .. } = answer.map_err(Refusal::Call)?;
     let tunnel = match (asked, upgraded) {
@@ -156,15 +152,15 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     headers.reserve(FIELDS_ADDED);
     strip_hop_by_hop(headers);
     headers.remove(header::EXPECT);
-    headers.append(header::VIA, via(context.version));
+    headers.append(header::VIA, via(context.version).clone());
     if let Some(left) = forwards_left(headers) {
         headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }
     if context::caller_trace(headers).is_none() {
         // The state belongs to the trace that is not continued.
-        headers.remove("tracestate");
+        headers.remove(&TRACESTATE);
     }
-    headers.insert(TRACEPARENT, context.trace.to_header());
+    headers.insert(&TRACEPARENT, context.trace.to_header());
     headers.entry(header::HOST).or_insert(DEFAULT_HOST);
     let id = HeaderValue::from_str(&context.request_id);
     headers.insert(&REQUEST, id.map_err(|_| Refusal::Malformed("a header cannot be passed on"))?);
@@ -184,8 +180,8 @@ pub fn forwards_left(headers: &HeaderMap) -> Option<u32> {
     headers.get(header::MAX_FORWARDS)?.to_str().ok()?.parse().ok()
 }
 
-fn via(version: Version) -> HeaderValue {
-    let [first, second, third] = VIA;
+fn via(version: Version) -> &'static HeaderValue {
+    let [first, second, third] = &VIA;
     match version {
         Version::HTTP_09 | Version::HTTP_10 => first,
         Version::HTTP_11 => second,
@@ -208,20 +204,20 @@ fn transform(transform: &Transform, request: &mut Request) -> Result<(), Refusal
 
 /// Takes out what belongs to the connection only, and what its Connection field names.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .filter(|name| !ALWAYS_KEPT.contains(name))
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
+    // Most messages have none of them: one look at each field there is takes less than to ask for each of those.
+    let is_of_hop = |name: &&HeaderName| HOP_BY_HOP.contains(name) || **name == header::TE;
+    let mut gone: Vec<HeaderName> = headers.keys().filter(is_of_hop).cloned().collect();
+    if gone.is_empty() {
+        return;
     }
+    let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    gone.extend(named.filter(|name| !ALWAYS_KEPT.contains(name)));
     // gRPC needs to know that trailers are understood, which holds on every hop here.
     let trailers = headers.get(header::TE).is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    headers.remove(header::TE);
+    for name in gone {
+        headers.remove(name);
+    }
     if trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
@@ -229,7 +225,6 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Takes out of a response what only a request can say, and the announcement of trailers that cannot be.
 fn strip_for_requests(headers: &mut HeaderMap) {
-    headers.remove(header::TE);
     let announced = headers.get_all(header::TRAILER).iter().filter_map(|names| names.to_str().ok());
     let names = announced.flat_map(|names| names.split(',')).map(str::trim);
     let is_forbidden =

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::patience::Untaken;
+use crate::gateway::Shared;
 use crate::gateway::forward::upgrade::Tunnel;
 
 /// How long a closing connection listens on, so that the client reads the last response before what it
@@ -33,6 +34,8 @@ pub struct Timeouts {
 
 /// What a connection is doing, told by its stream and its requests, asked by its task.
 pub struct Activity {
+    /// The gateway that it is a connection of.
+    shared: Arc<Shared>,
     opened: Instant,
     /// Milliseconds after `opened` since which the client is waited for.
     since: AtomicU64,
@@ -49,8 +52,9 @@ pub struct Activity {
 
 impl Activity {
     /// A connection that has just been opened and owes its first request.
-    pub fn new() -> Arc<Self> {
+    pub fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
+            shared,
             opened: Instant::now(),
             since: AtomicU64::new(0),
             requests: AtomicUsize::new(0),
@@ -110,19 +114,18 @@ impl Activity {
 /// A request in flight; dropping it ends it for its connection and for the gateway.
 pub struct Busy {
     activity: Arc<Activity>,
-    in_flight: Arc<AtomicUsize>,
     /// None in HTTP/1.1, where the connection itself shows it.
     untaken: Option<Arc<Untaken>>,
 }
 
 impl Busy {
-    /// A request has begun; `in_flight` counts those of the whole gateway.
-    pub fn begin(activity: &Arc<Activity>, in_flight: &Arc<AtomicUsize>, version: http::Version) -> Self {
+    /// A request has begun.
+    pub fn begin(activity: &Arc<Activity>, version: http::Version) -> Self {
         activity.requests.fetch_add(1, Ordering::AcqRel);
         activity.head_begun.store(false, Ordering::Release);
         activity.http2.store(version == http::Version::HTTP_2, Ordering::Release);
-        in_flight.fetch_add(1, Ordering::AcqRel);
-        Self { activity: activity.clone(), in_flight: in_flight.clone(), untaken: None }
+        activity.shared.in_flight.fetch_add(1, Ordering::AcqRel);
+        Self { activity: activity.clone(), untaken: None }
     }
 
     /// From within the task of its stream, which the library starts after the request has begun.
@@ -149,7 +152,12 @@ impl Busy {
 
     /// Requests in flight in the whole gateway, with this one.
     pub fn in_flight(&self) -> usize {
-        self.in_flight.load(Ordering::Acquire)
+        self.shared().in_flight.load(Ordering::Acquire)
+    }
+
+    /// The gateway.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.activity.shared
     }
 }
 
@@ -158,7 +166,7 @@ impl Drop for Busy {
         // The wait begins before the count falls, or the old one would be seen to have run out.
         self.activity.wait_from_now(false);
         self.activity.requests.fetch_sub(1, Ordering::AcqRel);
-        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.activity.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -188,7 +188,7 @@ impl Arrival {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::new();
+        let activity = Activity::new(self.shared.clone());
         let ended_well = self.speak_http(stream, peer, &activity).await;
         // HTTP is over and its connection gone: kept, it would let the tunnel wait for a switch that cannot come any
         // more. In this task, so that the tunnel counts as a connection and a drain waits for it.
@@ -205,21 +205,16 @@ impl Arrival {
         let timeouts = self.entry.timeouts;
         let peer = Arc::new(peer);
         let stream = Connection::new(stream, activity.clone(), timeouts.write);
-        let heads = RefusedHeads::new(peer.address, &self.shared.access_log, &self.shared.metrics);
+        let heads = RefusedHeads::new(peer.address, &self.shared);
         let io = TokioIo::new(StrictStream::new(stream, activity.clone(), heads));
         let service = service_fn(|request: Request<Incoming>| {
-            let shared = self.shared.clone();
-            let busy = Busy::begin(activity, &shared.in_flight, request.version());
+            let busy = Busy::begin(activity, request.version());
             let (peer, role) = (peer.clone(), self.role);
             async move {
                 let busy = busy.in_its_task();
-                let pipeline = shared.pipeline.load_full();
-                let (log, metrics) = (shared.access_log.clone(), shared.metrics.clone());
                 Ok::<_, Infallible>(match role {
-                    Role::Serve => {
-                        pipeline::handle(pipeline.as_deref(), request, &peer, busy, log, metrics).await
-                    }
-                    Role::Redirect(port) => redirect::handle(request, &peer, port, busy, log, metrics),
+                    Role::Serve => pipeline::handle(request, &peer, busy).await,
+                    Role::Redirect(port) => redirect::handle(request, &peer, port, busy),
                 })
             }
         });

@@ -9,14 +9,12 @@ use hyper::body::Incoming;
 use super::connection::Busy;
 use super::peer::Peer;
 use crate::body::{self, Response};
-use crate::gateway::access_log::AccessLog;
 use crate::gateway::account::{Account, AccountedBody};
 use crate::gateway::context::Context;
 use crate::gateway::framing;
 use crate::gateway::pipeline;
 use crate::gateway::reply::Refusal;
 use crate::gateway::routing::host;
-use crate::telemetry::metrics::Metrics;
 
 /// The port that `https` means when none is written.
 const HTTPS_PORT: u16 = 443;
@@ -27,10 +25,8 @@ pub fn handle(
     peer: &Arc<Peer>,
     port: u16,
     busy: Busy,
-    log: Arc<AccessLog>,
-    metrics: Arc<Metrics>,
 ) -> http::Response<AccountedBody> {
-    let account = Account::open(Context::begin(&request, peer), log, metrics, busy);
+    let account = Account::open(Context::begin(&request, peer), busy);
     let (mut head, _) = request.into_parts();
     let answer = framing::check(&mut head).and_then(|()| location(&head, port)).map(moved);
     pipeline::finish(answer, account, None)

@@ -24,7 +24,7 @@ const TYPES: [&str; 6] = [
 ];
 
 /// Digests of the bytes as the service sent them.
-const DIGESTS: [HeaderName; 2] =
+static DIGESTS: [HeaderName; 2] =
     [HeaderName::from_static("content-digest"), HeaderName::from_static("repr-digest")];
 
 /// What is known of a request when its response comes.

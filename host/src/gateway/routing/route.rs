@@ -26,6 +26,7 @@ use crate::gateway::policies::Policies;
 use crate::gateway::policies::rate_limit::RateLimiters;
 use crate::gateway::reply::Refusal;
 use crate::names::ServiceName;
+use crate::telemetry::requests::RouteRequests;
 
 /// Why routes cannot be taken into use.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -79,6 +80,8 @@ pub struct Route {
     pub auth: Option<Auth>,
     /// How it uses the cache; none: not at all.
     pub cache: Option<Arc<RouteCache>>,
+    /// Counts its requests.
+    pub requests: RouteRequests,
     /// The line in gateway.toml.
     pub line: usize,
 }
@@ -100,7 +103,7 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Found<'p> {
     /// The route.
-    pub route: Arc<Route>,
+    pub route: &'p Arc<Route>,
     /// The normal form of the path.
     path: Cow<'p, str>,
     rest_start: usize,
@@ -141,8 +144,10 @@ impl Routes {
     ) -> Result<Self, RouteError> {
         let mut all = Self::default();
         for config in routes {
+            let pattern: Arc<str> = config.path.as_str().into();
             let route = Route {
-                pattern: config.path.as_str().into(),
+                requests: RouteRequests::new(pattern.clone()),
+                pattern,
                 methods: config.methods.clone(),
                 conditions: config.conditions.clone(),
                 action: action(&config.target),
@@ -162,7 +167,7 @@ impl Routes {
 
     /// Finds the route of a request; `raw_path` is the path as the client sent it, without query.
     pub fn find<'p>(
-        &self,
+        &'p self,
         host: Option<&str>,
         method: &Method,
         raw_path: &'p str,
@@ -177,7 +182,7 @@ impl Routes {
                 return Err(Refusal::AmbiguousPath);
             }
         }
-        Ok(Found { route: route.clone(), path, rest_start })
+        Ok(Found { route, path, rest_start })
     }
 
     fn choose(

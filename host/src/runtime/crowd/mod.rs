@@ -80,11 +80,16 @@ pub struct MemberView {
 }
 
 impl Crowd {
-    /// A crowd of nobody yet, of a component that exports the handler of WASI 0.3.
-    pub fn new(blueprint: &Arc<Blueprint>, settings: Instances, stop: CancellationToken) -> Self {
+    /// A crowd of nobody yet, and never of more than so many, of a component that exports the handler of WASI 0.3.
+    pub fn new(
+        blueprint: &Arc<Blueprint>,
+        settings: Instances,
+        instances_max: usize,
+        stop: CancellationToken,
+    ) -> Self {
         let bounds = Arc::new(Bounds {
             blueprint: Arc::downgrade(blueprint),
-            room: Arc::new(Semaphore::new(settings.max)),
+            room: Arc::new(Semaphore::new(instances_max)),
             concurrency: blueprint.concurrency(settings.concurrency),
             time: blueprint.context().config.limits.time,
             settings,
