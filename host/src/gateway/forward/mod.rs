@@ -225,6 +225,7 @@ fn strip_hop_by_hop(headers: &mut HeaderMap) {
 
 /// Takes out of a response what only a request can say, and the announcement of trailers that cannot be.
 fn strip_for_requests(headers: &mut HeaderMap) {
+    headers.remove(header::TE);
     let announced = headers.get_all(header::TRAILER).iter().filter_map(|names| names.to_str().ok());
     let names = announced.flat_map(|names| names.split(',')).map(str::trim);
     let is_forbidden =
