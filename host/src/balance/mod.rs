@@ -3,9 +3,9 @@
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
 //! `verdict` is what a try says about whom it asked, unless its client's `upload` was waited for; `service` is one
 //! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls,
-//! `breaker` counts failures for its `circuit`, `health` is its probe; `upstream` is an external service with the state of each `address`,
-//! `pick` chooses among them, `outlier` and `check` find those that fail, `client` speaks to them over what `connect`
-//! makes, `stream` is what comes back; `retry` tries calls again, with the body that `lend` kept.
+//! `breaker` counts failures for its `circuit`, `health` is its probe; `upstream` is an external service with the state
+//! of each `address`, `pick` chooses among them, `outlier` and `check` find those that fail, `client` speaks to them
+//! over what `connect` makes, `stream` is what comes back; `retry` tries calls again, with the body that `lend` kept.
 
 pub mod call;
 pub mod verdict;

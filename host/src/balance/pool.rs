@@ -121,10 +121,11 @@ impl Pool {
         let is_concurrent = blueprint.is_concurrent();
         // As many as can compute at once, where the others get as many at least.
         let alone = if is_concurrent { share.processors().min(settings.max / 2) } else { 0 };
+        // All of them, where there is no crowd.
         let of_crowd = settings.max - alone;
         let crowd = is_concurrent.then(|| Crowd::new(&blueprint, settings.clone(), of_crowd, stop.clone()));
         let at_once = if is_concurrent { blueprint.concurrency(settings.concurrency) } else { 1 };
-        let places = settings.max * at_once;
+        let places = of_crowd * at_once;
         let admission = Admission::new(places, settings.max * QUEUE_PER_INSTANCE, wait, share);
         // Half of the instances, so that a backlog of messages never starves requests.
         let deliveries = Arc::new(Semaphore::new((settings.max / 2).max(1)));
@@ -176,35 +177,26 @@ impl Pool {
     ///
     /// When one cannot be made.
     pub async fn warm(&self) -> Result<(), GuestFailure> {
-        while self.size().all + 1 < self.settings.min {
+        while self.size().all + 1 < self.kept() {
             let instance = self.blueprint.instantiate().await?;
             self.add(instance);
         }
         Ok(())
     }
 
-    /// Lends an instance if there is an idle one for which nobody waits. `depth` is how many services called each other.
-    pub fn acquire_warm(self: &Arc<Self>, depth: u8) -> Option<Lease> {
-        let mut lease = self.enter_alone(depth)?;
-        lease.take_warm().then_some(lease)
-    }
-
-    /// Lends an instance of WASI 0.3 for one request alone, if there may be one more such.
-    pub async fn acquire_alone(self: &Arc<Self>, depth: u8) -> Option<Lease> {
-        self.enter_alone(depth)?.filled().await.ok()
-    }
-
-    /// Lets in a call that handles its instance in its own task. One of a guest cannot, where that may be of WASI 0.3:
-    /// it would be asked from within the tasks of the other.
-    fn enter_alone(self: &Arc<Self>, depth: u8) -> Option<Lease> {
-        let alone = match self.crowd {
-            Some(_) if depth > 0 => return None,
-            Some(_) => Some(self.alone.try_enter()?),
-            None => None,
-        };
-        let place = self.admission.try_enter()?;
-        let mut lease = Lease::new(Admitted { pool: self.clone(), place: Some(place) });
-        lease._alone = alone;
+    /// Lets in a call that drives an instance of its own, if it need not wait; `depth` is how many services called each
+    /// other. A guest does not drive one of WASI 0.3: a store runs its tasks within those of no other.
+    pub fn try_enter(self: &Arc<Self>, depth: u8) -> Option<Lease> {
+        if self.crowd.is_none() {
+            let place = self.admission.try_enter()?;
+            return Some(Lease::new(Admitted { pool: self.clone(), place: Some(place) }));
+        }
+        if depth > 0 {
+            return None;
+        }
+        let alone = self.alone.try_enter()?;
+        let mut lease = Lease::new(Admitted { pool: self.clone(), place: None });
+        lease._alone = Some(alone);
         Some(lease)
     }
 
@@ -233,7 +225,7 @@ impl Pool {
     /// Drops instances that have had nothing to do for long, down to the minimum.
     pub fn shrink(&self, now: Instant) {
         let mut state = self.state();
-        let mut spare = (state.idle.len() + state.busy.len()).saturating_sub(self.settings.min);
+        let mut spare = (state.idle.len() + state.busy.len()).saturating_sub(self.kept());
         let mut gone = Vec::new();
         // The coldest stand first.
         while spare > 0 && state.idle.first().is_some_and(|idle| now - idle.idle_since() > IDLE_TIME_MAX) {
@@ -293,6 +285,14 @@ impl Pool {
         all
     }
 
+    /// Instances that are kept however little they have to do. Those of a crowd come by themselves.
+    fn kept(&self) -> usize {
+        match self.crowd {
+            Some(_) => self.settings.min.min(self.alone.places_max()),
+            None => self.settings.min,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -337,8 +337,17 @@ impl Lease {
         self.instance.is_some()
     }
 
+    /// The same with an idle instance; without one as it was, where there is none.
+    pub fn warm(mut self) -> Result<Self, Self> {
+        if self.take_warm() { Ok(self) } else { Err(self) }
+    }
+
     /// The same with an instance: an idle one, or a new one.
-    async fn filled(mut self) -> Result<Self, NoInstance> {
+    ///
+    /// # Errors
+    ///
+    /// When none can be made.
+    pub async fn filled(mut self) -> Result<Self, NoInstance> {
         if self.take_warm() {
             return Ok(self);
         }

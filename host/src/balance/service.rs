@@ -21,10 +21,10 @@ use crate::config::{Retry, ServiceConfig};
 use crate::interfaces::call::Call as GuestCall;
 use crate::interfaces::service::ServiceContext;
 use crate::names::{ServiceName, VersionNumber};
+use crate::runtime::activity::{Activity, EndsWith};
 use crate::runtime::digest::Digest;
 use crate::runtime::driven::{self, Driven};
 use crate::runtime::failure::GuestFailure;
-use crate::runtime::response::{Activity, EndsWith};
 use crate::telemetry::trace::TraceContext;
 
 /// How long a message waits before it looks again for room for one more instance in the host.
@@ -129,18 +129,14 @@ impl Service {
         let pass = version.circuit.admit();
         let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
         // Boxed, as few calls wait: the way of a call is moved as one future.
-        let lease = match version.pool.acquire_warm(call.depth) {
-            Some(lease) => {
+        let lease = match version.pool.try_enter(call.depth).map(Lease::warm) {
+            Some(Ok(lease)) => {
                 version.context().queue_wait.observe(Duration::ZERO);
                 lease
             }
+            Some(Err(empty)) => Box::pin(self.entered(&version, pass, empty.filled())).await?,
             None if version.pool.crowd().is_some() => {
-                let asked = Instant::now();
-                let Some(lease) = Box::pin(version.pool.acquire_alone(call.depth)).await else {
-                    return Box::pin(self.send_to_crowd(version, call, pass)).await;
-                };
-                version.context().queue_wait.observe(asked.elapsed());
-                lease
+                return Box::pin(self.send_to_crowd(version, call, pass)).await;
             }
             None => Box::pin(self.entered(&version, pass, version.pool.acquire(call.deadline))).await?,
         };

@@ -62,6 +62,11 @@ impl CpuMeter {
         self.is_long.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the call has used up a slice.
+    pub fn is_long(&self) -> bool {
+        self.is_long.load(Ordering::Relaxed)
+    }
+
     /// The call holds a turn until it pauses.
     pub fn hold_turn(&self) {
         self.has_turn.store(true, Ordering::Relaxed);

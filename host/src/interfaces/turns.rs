@@ -243,6 +243,7 @@ impl Future for Turn {
         drop(state);
         if !self.has_given_way {
             self.has_given_way = true;
+            self.share.note_wait(ticket.since.elapsed());
             // Goes on once the runtime has looked at what has come in: with one long call after another it would do so
             // only every so many of them.
             let pending = pin!(yield_now()).poll(context);
@@ -250,7 +251,6 @@ impl Future for Turn {
             return Poll::Pending;
         }
         self.ticket = None;
-        self.share.note_wait(ticket.since.elapsed());
         match &self.holder {
             Holder::Meter(meter) => meter.hold_turn(),
             Holder::Timer => _ = tokio::spawn(end_after_a_slice(self.share.clone())),

@@ -14,8 +14,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::body::{Body, Response};
+use crate::runtime::activity::Activity;
 use crate::runtime::failure::GuestFailure;
-use crate::runtime::response::{Activity, GuardedBody};
+use crate::runtime::response::GuardedBody;
 
 /// How a guest call ended.
 pub type Outcome = Result<(), GuestFailure>;
@@ -50,7 +51,7 @@ impl Driven {
         // Only the call itself sets the head, so that it needs no waker of its own.
         let waiting = activity.wait_for_head();
         let head = poll_fn(|context| {
-            for _ in 0..activity.ends_with.steps() {
+            for _ in 0..activity.steps() {
                 let ended = self.poll_end(context);
                 if let Poll::Ready(Err(failure)) = ended {
                     return Poll::Ready(Err(failure));
@@ -58,6 +59,7 @@ impl Driven {
                 match waiting.take() {
                     Some(head) => return Poll::Ready(head),
                     None if ended.is_ready() => return Poll::Ready(Err(GuestFailure::NoResponse)),
+                    None if activity.gives_way() => break,
                     None => {}
                 }
             }

@@ -14,8 +14,8 @@ use crate::body::Request;
 use crate::interfaces::call::Call;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::http_out::to_guest;
+use crate::runtime::activity::Activity;
 use crate::runtime::failure::GuestFailure;
-use crate::runtime::response::Activity;
 
 /// Has the guest answer; the response head stands in `activity` as soon as it is there. Returns when nothing more is
 /// done for the request, which may be long after its response has ended. Not to be polled by another guest of WASI 0.3,
@@ -23,14 +23,14 @@ use crate::runtime::response::Activity;
 ///
 /// # Errors
 ///
-/// What ended the instance.
+/// What ended the instance; within, what the guest gave in the place of a response.
 pub async fn handle(
     store: &mut Store<GuestState>,
     guest: &Guest,
     request: Request,
     call: &Arc<Call>,
     activity: &Activity,
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<Result<(), GuestFailure>> {
     store.run_concurrent(async |accessor| answer(accessor, guest, request, call, activity).await).await?
 }
 
@@ -40,7 +40,7 @@ async fn answer(
     request: Request,
     call: &Arc<Call>,
     activity: &Activity,
-) -> wasmtime::Result<()> {
+) -> wasmtime::Result<Result<(), GuestFailure>> {
     let handle = guest.func_handle();
     let (begun, taken) = accessor.with(|mut access| {
         let mut store = access.as_context_mut();
@@ -58,14 +58,11 @@ async fn answer(
             let response = store.data_mut().table.delete(response)?;
             response.into_http_with_getter(&mut store, taken, GuestState::http)
         })?,
-        Err(code) => {
-            activity.begin(Err(GuestFailure::ErrorResponse(format!("{code:?}"))));
-            return Ok(());
-        }
+        Err(code) => return Ok(Err(GuestFailure::ErrorResponse(format!("{code:?}")))),
     };
     activity.begin(Ok(response));
     poll_fn(|context| accessor.poll_no_interesting_tasks(context)).await;
     // What is left of the body may be written by another task of the guest, or come from elsewhere.
     activity.body_end().await;
-    Ok(())
+    Ok(Ok(()))
 }

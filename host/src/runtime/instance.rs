@@ -21,11 +21,11 @@ use crate::interfaces::call::{Call, Spent};
 use crate::interfaces::cpu::CpuTimed;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::http_out::to_guest;
+use crate::runtime::activity::{Activity, EndsWith};
 use crate::runtime::blueprint::{Exports, HttpExport};
 use crate::runtime::engine::GuestEngine;
 use crate::runtime::failure::GuestFailure;
 use crate::runtime::handler_p3;
-use crate::runtime::response::{Activity, EndsWith};
 
 /// One sandboxed running copy of a version.
 pub struct Instance {
@@ -120,10 +120,11 @@ impl Instance {
         let result = match &http {
             Http::P2(guest) => self.handle_p2(guest, request, call, activity).await,
             Http::P3(guest) => {
+                activity.watch(self.store.data().cpu.clone());
                 let work = async |store: &mut Store<GuestState>| {
                     handler_p3::handle(store, guest, request, call, activity).await
                 };
-                self.run(call, activity, work).await
+                self.run(call, activity, work).await.flatten()
             }
         };
         self.http = Some(http);

@@ -3,9 +3,10 @@
 //! Knows nothing of services, versions or traffic. Files in reading order: `engine` makes the wasmtime engines;
 //! `digest` names components; `outline` is what is seen of them before `compiler` makes machine code in a process of
 //! its own, `compile` caches it; `imports` checks what a component wants against what it is granted; `blueprint` is a
-//! linked component; `instance` is one sandbox and its calls, with `handler_p3` for WASI 0.3; `driven` is a call to which somebody listens;
-//! `response` guards a response body until the call has ended well; `crowd` are instances that handle several calls
-//! at a time; `failure` says why it did not.
+//! linked component; `instance` is one sandbox and its calls, with `handler_p3` for WASI 0.3; `activity` is how far a
+//! call has come, `driven` one to which somebody listens; `response` guards a response body, with what is `remaining`
+//! of it, until the call has ended well; `crowd` are instances that handle several calls at a time; `failure` says why
+//! it did not.
 
 pub mod engine;
 pub mod digest;
@@ -16,8 +17,10 @@ pub mod imports;
 pub mod blueprint;
 pub mod instance;
 mod handler_p3;
+pub mod activity;
 pub mod driven;
 pub mod crowd;
+mod remaining;
 pub mod response;
 pub mod failure;
 

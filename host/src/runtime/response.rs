@@ -2,20 +2,19 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::sync::SetOnce;
 use tokio::task::coop::has_budget_remaining;
-use tokio::time::Instant;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::body::BodyError;
+use crate::runtime::activity::{Activity, EndsWith};
 use crate::runtime::driven::Driven;
 use crate::runtime::failure::GuestFailure;
+use crate::runtime::remaining::{Remaining, length_of};
 
 /// How much of a response is taken from its guest before any of it is sent, where it comes without waiting: a small one
 /// is then whole, which tells its length, takes one packet, and can still become an error.
@@ -23,158 +22,6 @@ const GATHERED_BYTES_MAX: u64 = 64 * 1024;
 
 /// The same in frames, since each costs memory of its own.
 const GATHERED_FRAMES_MAX: usize = 64;
-
-/// What a guest has set as the head of its response, or why there is none; the body is bare.
-pub type Head = Result<http::Response<WasiBody>, GuestFailure>;
-
-/// Whether a response has begun, its head until somebody takes that, and when it last moved; read by whoever may end it
-/// for idleness.
-pub struct Activity {
-    base: Instant,
-    last_ms: AtomicU64,
-    begun: AtomicBool,
-    head: Mutex<Slot>,
-    /// Set when nobody reads the body any more, or all of it was read.
-    body_ended: SetOnce<()>,
-    failure: OnceLock<GuestFailure>,
-    /// What the end of the response has to wait for.
-    pub ends_with: EndsWith,
-}
-
-/// Where the head of a response waits.
-#[derive(Default)]
-enum Slot {
-    #[default]
-    Empty,
-    Full(Head),
-    /// It was taken, or nobody waits for it any more.
-    Closed,
-}
-
-/// Waits for the head of a response; dropping it lets a guest that sets the head later know that nobody reads the body.
-pub struct HeadWait<'a>(&'a Activity);
-
-impl HeadWait<'_> {
-    /// The response head, if it is there and was not taken.
-    pub fn take(&self) -> Option<Head> {
-        if !self.0.has_begun() {
-            return None;
-        }
-        match std::mem::replace(&mut *self.0.slot(), Slot::Closed) {
-            Slot::Full(head) => Some(head),
-            Slot::Empty | Slot::Closed => None,
-        }
-    }
-}
-
-impl Drop for HeadWait<'_> {
-    fn drop(&mut self) {
-        let left = std::mem::replace(&mut *self.0.slot(), Slot::Closed);
-        if matches!(left, Slot::Full(_)) {
-            self.0.end_body();
-        }
-    }
-}
-
-impl Activity {
-    /// Nothing has begun; `base` is when the call did.
-    pub fn new(base: Instant, ends_with: EndsWith) -> Self {
-        Self {
-            base,
-            last_ms: AtomicU64::new(0),
-            begun: AtomicBool::new(false),
-            head: Mutex::default(),
-            body_ended: SetOnce::new(),
-            failure: OnceLock::new(),
-            ends_with,
-        }
-    }
-
-    /// Notes why the call failed; to be told before its instance is dropped, which ends the body.
-    pub fn fail(&self, failure: GuestFailure) {
-        self.failure.get_or_init(|| failure);
-    }
-
-    /// Why the call failed, if it has.
-    pub fn failure(&self) -> Option<&GuestFailure> {
-        self.failure.get()
-    }
-
-    /// Notes that the response head is there.
-    pub fn begin(&self, head: Head) {
-        self.touch();
-        let mut slot = self.slot();
-        match *slot {
-            Slot::Empty => *slot = Slot::Full(head),
-            Slot::Full(_) | Slot::Closed => self.end_body(),
-        }
-        drop(slot);
-        self.begun.store(true, Ordering::Release);
-    }
-
-    /// Waits for the response head.
-    pub fn wait_for_head(&self) -> HeadWait<'_> {
-        HeadWait(self)
-    }
-
-    /// Waits until the body was read to its end, or nobody reads it any more.
-    pub async fn body_end(&self) {
-        self.body_ended.wait().await;
-    }
-
-    fn end_body(&self) {
-        // Mostly the second time.
-        let _ = self.body_ended.set(());
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.head.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the response head is out.
-    pub fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::Acquire)
-    }
-
-    /// Notes that it moves now.
-    pub fn touch(&self) {
-        self.last_ms.store(self.base.elapsed().as_millis() as u64, Ordering::Relaxed);
-    }
-
-    /// When it last moved.
-    pub fn last(&self) -> Instant {
-        self.base + std::time::Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
-    }
-}
-
-impl Default for Activity {
-    fn default() -> Self {
-        Self::new(Instant::now(), EndsWith::Call)
-    }
-}
-
-/// How often a guest of WASI 0.3 is asked before it is taken to wait for something: its tasks hand over to each other,
-/// and between some of them it gives way.
-const STEPS_MAX: usize = 8;
-
-/// What the end of a response has to wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndsWith {
-    /// The end of the call: by WASI 0.2 a guest may fail until then.
-    Call,
-    /// The end of the body: by WASI 0.3 a guest may go on for long after that.
-    Body,
-}
-
-impl EndsWith {
-    /// How often a guest is asked before it is taken to wait for something.
-    pub fn steps(self) -> usize {
-        match self {
-            Self::Call => 1,
-            Self::Body => STEPS_MAX,
-        }
-    }
-}
 
 /// The body of a guest's response. Its last frame waits until nothing can go wrong with it any more: HTTP/1.1 would
 /// otherwise send the last chunk, or the last byte of Content-Length, of a response whose service failed. Trailers may
@@ -216,7 +63,8 @@ impl GuardedBody {
                 }
                 Poll::Ready(None) => {
                     // Mostly the call has nothing more to do either.
-                    _ = (0..self.ends_with.steps()).any(|_| self.call.poll_end(context).is_ready());
+                    let is_over = |_| self.call.poll_end(context).is_ready() || self.activity.gives_way();
+                    _ = (0..self.activity.steps()).any(is_over);
                     break;
                 }
                 Poll::Pending => break,
@@ -254,11 +102,16 @@ impl GuardedBody {
                 Some(Ok(mut frame)) => {
                     let completes = self.completes(&mut frame);
                     self.waits |= completes && self.ends_with == EndsWith::Call;
-                    match self.held.replace(frame) {
-                        None if completes => {}
-                        None => return Poll::Ready(self.held.take().map(Ok)),
+                    match self.held.take() {
+                        None if completes => self.held = Some(frame),
+                        None => return Poll::Ready(Some(Ok(frame))),
+                        // Nothing of data is left of it.
+                        Some(held) if frame.is_data() => self.held = Some(held),
                         // Trailers come behind what was held: the guest has ended its body.
-                        Some(held) => return Poll::Ready(Some(Ok(held))),
+                        Some(held) => {
+                            self.held = Some(frame);
+                            return Poll::Ready(Some(Ok(held)));
+                        }
                     }
                 }
             }
@@ -296,11 +149,14 @@ impl GuardedBody {
     /// The next frame of the guest, or an error when nothing can come any more.
     fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut call = Poll::Pending;
-        for _ in 0..self.ends_with.steps() {
+        for _ in 0..self.activity.steps() {
             if let Poll::Ready(frame) = self.poll_inner(context) {
                 return Poll::Ready(frame);
             }
             call = self.call.poll_end(context);
+            if self.activity.gives_way() {
+                break;
+            }
         }
         match (self.poll_inner(context), call) {
             // A task that has used up its turn finds nothing, whatever is there.
@@ -388,30 +244,6 @@ impl Gathered {
     }
 }
 
-/// Bytes of an announced length that are still to come; none where no length is known.
-pub struct Remaining(pub Option<u64>);
-
-impl Remaining {
-    /// Counts a frame, and cuts off what goes beyond the length; answers whether it completes that.
-    pub fn is_completed_by(&mut self, frame: &mut Frame<Bytes>) -> bool {
-        let Some(remaining) = &mut self.0 else { return false };
-        if let Some(data) = frame.data_mut() {
-            data.truncate(usize::try_from(*remaining).unwrap_or(usize::MAX));
-        }
-        *remaining -= length_of(frame);
-        *remaining == 0
-    }
-
-    /// The same as a body tells it.
-    pub fn hint(&self) -> SizeHint {
-        self.0.map_or_else(SizeHint::default, SizeHint::with_exact)
-    }
-}
-
-fn length_of(frame: &Frame<Bytes>) -> u64 {
-    frame.data_ref().map_or(0, |data| data.len() as u64)
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
@@ -419,6 +251,7 @@ mod tests {
     use futures::stream;
     use http::HeaderMap;
     use http_body_util::{BodyExt, StreamBody};
+    use tokio::time::Instant;
 
     use super::*;
     use crate::runtime::driven::Outcome;
@@ -510,5 +343,39 @@ mod tests {
         result.unwrap();
         assert_eq!((body.gathered.frames.len(), body.size_hint().exact()), (GATHERED_FRAMES_MAX, None));
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 2 * GATHERED_FRAMES_MAX);
+    }
+
+    /// The same as by WASI 0.3, where the end of the body counts.
+    fn of_p3(length: Option<u64>, frames: Vec<Frame<Bytes>>, call: Driven) -> (Arc<Activity>, GuardedBody) {
+        let activity = Arc::new(Activity::new(Instant::now(), EndsWith::Body));
+        let body = GuardedBody::new(body_of(frames), length, call, activity.clone());
+        (activity, body)
+    }
+
+    #[tokio::test]
+    async fn by_p3_a_response_is_whole_while_its_guest_goes_on() {
+        for length in [None, Some(4)] {
+            let (activity, body) = of_p3(length, vec![data("body")], Driven::new(std::future::pending()));
+            assert_eq!(body.collect().await.unwrap().to_bytes(), "body");
+            activity.body_end().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn by_p3_a_body_that_ends_because_its_guest_has_failed_is_cut() {
+        for length in [None, Some(4)] {
+            let (activity, body) = of_p3(length, vec![data("body")], Driven::new(std::future::pending()));
+            activity.fail(GuestFailure::NoResponse);
+            assert!(body.collect().await.is_err(), "{length:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn by_p3_trailers_follow_the_last_of_an_announced_length() {
+        let frames = vec![data("body"), data(""), Frame::trailers(HeaderMap::new())];
+        let (_, body) = of_p3(Some(4), frames, Driven::new(std::future::pending()));
+        let body = body.collect().await.unwrap();
+        assert!(body.trailers().is_some());
+        assert_eq!(body.to_bytes(), "body");
     }
 }

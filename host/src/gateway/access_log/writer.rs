@@ -37,7 +37,10 @@ struct Waiting {
     dropped: u64,
     /// Told when every line before is in the file.
     told: Vec<oneshot::Sender<()>>,
+    /// Whether nobody adds lines any more.
     is_closed: bool,
+    /// Whether the thread has ended.
+    is_gone: bool,
 }
 
 impl Writer {
@@ -72,9 +75,8 @@ impl Writer {
     /// Waits until every line so far is in the file.
     pub async fn flush(&self) {
         let (done, told) = oneshot::channel();
-        self.0.waiting().told.push(done);
-        self.0.changed.notify_one();
-        // A thread that is gone has nothing left to write.
+        self.0.tell(done);
+        // Dropped where the thread has ended, or ends meanwhile.
         let _ = told.await;
     }
 }
@@ -91,6 +93,16 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has the thread tell when every line so far is in the file.
+    fn tell(&self, done: oneshot::Sender<()>) {
+        let mut waiting = self.waiting();
+        if !waiting.is_gone {
+            waiting.told.push(done);
+            drop(waiting);
+            self.changed.notify_one();
+        }
+    }
+
     /// Waits until there is something to do.
     fn wait(&self) -> MutexGuard<'_, Waiting> {
         let idle = |waiting: &mut Waiting| waiting.is_idle();
@@ -104,7 +116,19 @@ impl Waiting {
     }
 }
 
+/// Tells that the thread has ended, also by a panic.
+struct Gone<'a>(&'a Shared);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting();
+        waiting.is_gone = true;
+        waiting.told.clear();
+    }
+}
+
 fn write_all(mut file: File, shared: &Shared) {
+    let _gone = Gone(shared);
     let mut lines = Vec::new();
     loop {
         let mut waiting = shared.wait();
