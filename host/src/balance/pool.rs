@@ -121,7 +121,6 @@ impl Pool {
         let is_concurrent = blueprint.is_concurrent();
         // As many as can compute at once, where the others get as many at least.
         let alone = if is_concurrent { share.processors().min(settings.max / 2) } else { 0 };
-        // All of them, where there is no crowd.
         let of_crowd = settings.max - alone;
         let crowd = is_concurrent.then(|| Crowd::new(&blueprint, settings.clone(), of_crowd, stop.clone()));
         let at_once = if is_concurrent { blueprint.concurrency(settings.concurrency) } else { 1 };
@@ -129,8 +128,7 @@ impl Pool {
         let admission = Admission::new(places, settings.max * QUEUE_PER_INSTANCE, wait, share);
         // Half of the instances, so that a backlog of messages never starves requests.
         let deliveries = Arc::new(Semaphore::new((settings.max / 2).max(1)));
-        let state = Mutex::default();
-        let alone = Queue::new(alone, 0);
+        let (alone, state) = (Queue::new(alone, 0), Mutex::default());
         Arc::new(Self { blueprint, crowd, alone, settings, admission, deliveries, state, stop })
     }
 
