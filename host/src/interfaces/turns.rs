@@ -215,8 +215,9 @@ impl Turn {
         Self { share, holder, ticket: None, has_given_way: false }
     }
 
-    fn queue(&self, context: &Context<'_>) -> Arc<Ticket> {
-        let state = Mutex::new(TicketState::Waiting(context.waker().clone()));
+    fn queue(&self) -> Arc<Ticket> {
+        // Who asks looks at it before it waits.
+        let state = Mutex::new(TicketState::Waiting(Waker::noop().clone()));
         let ticket = Arc::new(Ticket { since: Instant::now(), state });
         let turns = &self.share.turns;
         let mut queues = turns.queues();
@@ -224,31 +225,31 @@ impl Turn {
         queues.serve(turns.at_once);
         ticket
     }
+
+    /// Goes on once the runtime has looked at what has come in: with one long call after another it would do so only
+    /// every so many of them.
+    fn give_way(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.has_given_way = true;
+        pin!(yield_now()).poll(context)
+    }
 }
 
 impl Future for Turn {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(ticket) = self.ticket.clone() else {
-            // Also one that is granted at once gives way first, to whatever else the runtime has to do.
-            self.ticket = Some(self.queue(context));
-            return Poll::Pending;
-        };
+        let ticket = self.ticket.take().unwrap_or_else(|| self.queue());
+        self.ticket = Some(ticket.clone());
         let mut state = ticket.state();
         if let TicketState::Waiting(waker) = &mut *state {
             waker.clone_from(context.waker());
             return Poll::Pending;
         }
         drop(state);
+        // Also one that is granted at once gives way, but only once: who is asked again goes on.
         if !self.has_given_way {
-            self.has_given_way = true;
             self.share.note_wait(ticket.since.elapsed());
-            // Goes on once the runtime has looked at what has come in: with one long call after another it would do so
-            // only every so many of them.
-            let pending = pin!(yield_now()).poll(context);
-            debug_assert!(pending.is_pending());
-            return Poll::Pending;
+            return self.give_way(context);
         }
         self.ticket = None;
         match &self.holder {
