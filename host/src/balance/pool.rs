@@ -328,16 +328,11 @@ impl Lease {
     }
 
     /// Takes an idle instance; answers whether there was one.
-    fn take_warm(&mut self) -> bool {
+    pub fn take_warm(&mut self) -> bool {
         let mut state = self.admitted.pool.state();
         self.instance = state.idle.pop();
         self.entry = self.instance.as_ref().map(|instance| state.enter(instance));
         self.instance.is_some()
-    }
-
-    /// The same with an idle instance; without one as it was, where there is none.
-    pub fn warm(mut self) -> Result<Self, Self> {
-        if self.take_warm() { Ok(self) } else { Err(self) }
     }
 
     /// The same with an instance: an idle one, or a new one.

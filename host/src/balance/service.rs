@@ -129,12 +129,15 @@ impl Service {
         let pass = version.circuit.admit();
         let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
         // Boxed, as few calls wait: the way of a call is moved as one future.
-        let lease = match version.pool.try_enter(call.depth).map(Lease::warm) {
-            Some(Ok(lease)) => {
-                version.context().queue_wait.observe(Duration::ZERO);
-                lease
+        let lease = match version.pool.try_enter(call.depth) {
+            Some(mut lease) => {
+                if lease.take_warm() {
+                    version.context().queue_wait.observe(Duration::ZERO);
+                    lease
+                } else {
+                    Box::pin(self.entered(&version, pass, lease.filled())).await?
+                }
             }
-            Some(Err(empty)) => Box::pin(self.entered(&version, pass, empty.filled())).await?,
             None if version.pool.crowd().is_some() => {
                 return Box::pin(self.send_to_crowd(version, call, pass)).await;
             }
@@ -302,7 +305,7 @@ async fn drive(
     };
     match &result {
         Ok(()) => {
-            fate.is_good();
+            fate.ends_well();
             lease.give_back();
         }
         Err(failure) => {
@@ -319,7 +322,7 @@ struct Fate<'a>(&'a Activity);
 
 impl Fate<'_> {
     /// It has ended well.
-    fn is_good(self) {
+    fn ends_well(self) {
         std::mem::forget(self);
     }
 }
