@@ -23,6 +23,31 @@ impl Remaining {
     }
 }
 
+/// Which frame goes out when `frame` has come: one that completes its body waits in `held` for the end of that.
+pub fn hold_back(
+    held: &mut Option<Frame<Bytes>>,
+    frame: Frame<Bytes>,
+    completes: bool,
+) -> Option<Frame<Bytes>> {
+    match held.take() {
+        None if completes => {
+            *held = Some(frame);
+            None
+        }
+        None => Some(frame),
+        // Nothing is left of data that come behind all that was announced.
+        Some(before) if frame.is_data() => {
+            *held = Some(before);
+            None
+        }
+        // Trailers come behind what was held: the guest has ended its body.
+        Some(before) => {
+            *held = Some(frame);
+            Some(before)
+        }
+    }
+}
+
 /// Bytes of data in a frame.
 pub fn length_of(frame: &Frame<Bytes>) -> u64 {
     frame.data_ref().map_or(0, |data| data.len() as u64)

@@ -14,7 +14,7 @@ use crate::body::BodyError;
 use crate::runtime::activity::{Activity, EndsWith};
 use crate::runtime::driven::Driven;
 use crate::runtime::failure::GuestFailure;
-use crate::runtime::remaining::{Remaining, length_of};
+use crate::runtime::remaining::{Remaining, hold_back, length_of};
 
 /// How much of a response is taken from its guest before any of it is sent, where it comes without waiting: a small one
 /// is then whole, which tells its length, takes one packet, and can still become an error.
@@ -36,7 +36,6 @@ pub struct GuardedBody {
     /// Whether the end of the call is waited for.
     waits: bool,
     ended: bool,
-    ends_with: EndsWith,
     call: Driven,
     activity: Arc<Activity>,
 }
@@ -44,8 +43,8 @@ pub struct GuardedBody {
 impl GuardedBody {
     /// Guards `inner`, of `length` bytes where that is known, which `call` gives.
     pub fn new(inner: WasiBody, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
-        let (gathered, remaining, ends_with) = (Gathered::default(), Remaining(length), activity.ends_with);
-        Self { gathered, inner, remaining, held: None, waits: false, ended: false, ends_with, call, activity }
+        let (gathered, remaining) = (Gathered::default(), Remaining(length));
+        Self { gathered, inner, remaining, held: None, waits: false, ended: false, call, activity }
     }
 
     /// Takes what comes without waiting, within limits; then the call goes on by itself.
@@ -84,7 +83,7 @@ impl GuardedBody {
                     return Poll::Ready(Some(Err(self.cut(&failure))));
                 }
             }
-            let is_complete = self.ended || self.ends_with == EndsWith::Call;
+            let is_complete = self.ended || self.activity.ends_with == EndsWith::Call;
             if let Some(frame) = self.held.take_if(|_| is_complete) {
                 return Poll::Ready(Some(Ok(frame)));
             }
@@ -101,17 +100,9 @@ impl GuardedBody {
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 Some(Ok(mut frame)) => {
                     let completes = self.completes(&mut frame);
-                    self.waits |= completes && self.ends_with == EndsWith::Call;
-                    match self.held.take() {
-                        None if completes => self.held = Some(frame),
-                        None => return Poll::Ready(Some(Ok(frame))),
-                        // Nothing of data is left of it.
-                        Some(held) if frame.is_data() => self.held = Some(held),
-                        // Trailers come behind what was held: the guest has ended its body.
-                        Some(held) => {
-                            self.held = Some(frame);
-                            return Poll::Ready(Some(Ok(held)));
-                        }
+                    self.waits |= completes && self.activity.ends_with == EndsWith::Call;
+                    if let Some(frame) = hold_back(&mut self.held, frame, completes) {
+                        return Poll::Ready(Some(Ok(frame)));
                     }
                 }
             }
@@ -138,7 +129,7 @@ impl GuardedBody {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         self.activity.touch();
         self.ended = frame.is_none();
-        match self.ends_with {
+        match self.activity.ends_with {
             EndsWith::Call => self.waits |= self.ended,
             EndsWith::Body if self.ended => self.activity.end_body(),
             EndsWith::Body => {}
@@ -202,7 +193,7 @@ impl http_body::Body for GuardedBody {
 
 impl Drop for GuardedBody {
     fn drop(&mut self) {
-        if self.ends_with == EndsWith::Body {
+        if self.activity.ends_with == EndsWith::Body {
             self.activity.end_body();
         }
     }

@@ -17,7 +17,7 @@ use crate::interfaces::call::Call;
 use crate::interfaces::guest::InstanceContext;
 use crate::runtime::engine::Running;
 use crate::runtime::failure::GuestFailure;
-use crate::runtime::remaining::Remaining;
+use crate::runtime::remaining::{Remaining, hold_back};
 
 /// One instance as its requests see it.
 pub struct Member {
@@ -152,16 +152,8 @@ impl http_body::Body for GuardedByMember {
             match frame {
                 Some(Ok(mut frame)) => {
                     let completes = self.remaining.is_completed_by(&mut frame);
-                    match self.held.take() {
-                        None if completes => self.held = Some(frame),
-                        None => return Poll::Ready(Some(Ok(frame))),
-                        // Nothing of data is left of it.
-                        Some(held) if frame.is_data() => self.held = Some(held),
-                        // Trailers: the guest has ended its body, and they come behind what was held.
-                        Some(held) => {
-                            self.held = Some(frame);
-                            return Poll::Ready(Some(Ok(held)));
-                        }
+                    if let Some(frame) = hold_back(&mut self.held, frame, completes) {
+                        return Poll::Ready(Some(Ok(frame)));
                     }
                 }
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
