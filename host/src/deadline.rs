@@ -8,7 +8,8 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until};
 
 /// Waits for a future, at most until `deadline`; none when it is not ready by then. Most calls end when they are first
-/// asked: no timer is made for them, which would take longer than the rest of this.
+/// asked: no timer is made for them, which would take longer than the rest of this. A large future is pinned by who
+/// calls: it would be copied twice on its way here.
 pub async fn by<T>(deadline: Instant, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut timer = pin!(None);

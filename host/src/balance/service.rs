@@ -1,5 +1,6 @@
 //! One service made of components: its active version, and calls into it.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -298,10 +299,13 @@ async fn drive(
     let own_deadline = call.began + version.context().config.limits.time;
     let excuses = Excuses::watch(&mut request, own_deadline, call.deadline);
     let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
-    let result = tokio::select! {
-        biased;
-        result = instance.handle_request(request, &call, &activity) => result,
-        () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
+    let result = {
+        let handled = pin!(instance.handle_request(request, &call, &activity));
+        tokio::select! {
+            biased;
+            result = handled => result,
+            () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
+        }
     };
     match &result {
         Ok(()) => {

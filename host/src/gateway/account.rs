@@ -35,9 +35,9 @@ pub struct Account {
 }
 
 impl Account {
-    /// Opens the account of a request.
-    pub fn open(context: Context, busy: Busy) -> Self {
-        Self { context, status: None, bytes: 0, complete: false, busy }
+    /// Opens the account of a request: in one place, since it goes with the response from hand to hand.
+    pub fn open(context: Context, busy: Busy) -> Box<Self> {
+        Box::new(Self { context, status: None, bytes: 0, complete: false, busy })
     }
 
     /// The connection goes on as a tunnel when the response is out.
@@ -95,7 +95,7 @@ impl Drop for Account {
 /// A response body that keeps its request's account to the end.
 pub struct AccountedBody {
     body: Body,
-    account: Account,
+    account: Box<Account>,
     /// The length, where it is known: the last byte is then the end, and nobody asks for more.
     expected: Option<u64>,
     /// How the request body fares: a response to a broken request must not look whole.
@@ -106,7 +106,7 @@ impl AccountedBody {
     /// Follows the body of a response to its end.
     pub fn follow(
         response: Response,
-        mut account: Account,
+        mut account: Box<Account>,
         fate: Option<Arc<BodyFate>>,
     ) -> http::Response<Self> {
         account.status = Some(response.status());

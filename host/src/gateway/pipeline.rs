@@ -70,7 +70,7 @@ pub async fn handle(
 /// What happens to every answer.
 pub fn finish(
     answer: Result<Response, Refusal>,
-    mut account: Account,
+    mut account: Box<Account>,
     mut fate: Option<Arc<BodyFate>>,
 ) -> http::Response<AccountedBody> {
     let response = match answer {

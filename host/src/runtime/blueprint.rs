@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
@@ -16,6 +17,7 @@ use crate::interfaces::cpu::{CpuTimed, SLICE};
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::service::ServiceContext;
 use crate::interfaces::turns::Turn;
+use crate::rounds;
 use crate::runtime::engine::{GuestEngine, Running};
 use crate::runtime::failure::{CpuLimitReached, GuestFailure};
 use crate::runtime::imports;
@@ -177,8 +179,12 @@ impl Blueprint {
         store.epoch_deadline_callback(move |mut store| {
             let task = store.async_call_stack()?.last();
             let state = store.data_mut();
-            if task.is_some_and(|task| state.this.use_slice(task) > cpu) {
+            let used = task.map_or(Duration::ZERO, |task| state.this.use_slice(task));
+            if used > cpu {
                 return Err(CpuLimitReached.into());
+            }
+            if used > SLICE {
+                rounds::note_long();
             }
             state.count_holdings()?;
             let share = state.cpu.share().clone();

@@ -148,7 +148,7 @@ impl Instance {
             Ok((request, head))
         });
         let (request, out) = resources.map_err(|error| GuestFailure::of(&error, None))?;
-        self.run(call, activity, async |store| guest.call_handle(store, request, out).await).await
+        self.run(call, activity, async |store| pin!(guest.call_handle(store, request, out)).await).await
     }
 
     /// Handles a message.

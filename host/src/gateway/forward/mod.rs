@@ -10,6 +10,7 @@ pub mod header_rules;
 pub mod forwarded;
 pub mod upgrade;
 
+use std::pin::pin;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
@@ -126,7 +127,7 @@ pub async fn send(
         keeps_host: route.transform.request_headers.as_ref().is_some_and(HeaderRules::sets_host),
         retry: route.retry.clone(),
     };
-    let answer = deadline::by(deadline, balancer.send(service, call)).await;
+    let answer = deadline::by(deadline, pin!(balancer.send(service, call))).await;
     let answer = answer.unwrap_or(Err(CallError::Timeout { limit: "time" }));
     let balance::Answer { mut response, version, upgraded, .. } = answer.map_err(Refusal::Call)?;
     let tunnel = match (asked, upgraded) {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::patience::Untaken;
 use crate::gateway::Shared;
 use crate::gateway::forward::upgrade::Tunnel;
+use crate::rounds::Answer;
 
 /// How long a closing connection listens on, so that the client reads the last response before what it
 /// still sends makes the system reset the connection (RFC 9112, 9.6).
@@ -177,6 +178,7 @@ pub struct Connection<S> {
     activity: Arc<Activity>,
     write_timeout: Duration,
     stalled: Option<Pin<Box<Sleep>>>,
+    answer: Answer,
     read_ended: bool,
     lingering: Option<Lingering>,
 }
@@ -189,7 +191,15 @@ struct Lingering {
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Wraps an accepted stream.
     pub fn new(stream: S, activity: Arc<Activity>, write_timeout: Duration) -> Self {
-        Self { stream, activity, write_timeout, stalled: None, read_ended: false, lingering: None }
+        Self {
+            stream,
+            activity,
+            write_timeout,
+            stalled: None,
+            answer: Answer::default(),
+            read_ended: false,
+            lingering: None,
+        }
     }
 
     /// Passes the outcome of a write on, or the end of patience.
@@ -237,6 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
             this.activity.bytes_came();
+            this.answer.owe();
         } else if buffer.remaining() > 0 {
             this.read_ended = true;
         }
@@ -247,6 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.answer.poll_send(context));
         let written = Pin::new(&mut this.stream).poll_write(context, bytes);
         this.patience(context, written)
     }
@@ -257,6 +269,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.answer.poll_send(context));
         let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
         this.patience(context, written)
     }
