@@ -10,14 +10,13 @@ use crate::support::guests::repository;
 const LINES_MAX: usize = 400;
 
 /// What every module may use, lowest first: each of them only those before it.
-const GROUND: &[&str] = &["names", "body", "deadline", "rounds", "config", "telemetry"];
+const GROUND: &[&str] = &["names", "body", "deadline", "config", "telemetry"];
 
 /// Which modules each module may use besides the ground.
 const LAYERS: &[(&str, &[&str])] = &[
     ("names", &[]),
     ("body", &[]),
     ("deadline", &[]),
-    ("rounds", &[]),
     ("config", &[]),
     ("telemetry", &[]),
     ("backends", &[]),

@@ -10,7 +10,7 @@
 //!
 //! | module | what it is | only here is named |
 //! | --- | --- | --- |
-//! | `names`, `body`, `deadline`, `rounds` | typed names; the one body type; waiting until then, or for the others | |
+//! | `names`, `body`, `deadline` | typed names; the one body type; waiting until then | |
 //! | `config` | gateway.toml, checked | `toml` |
 //! | `telemetry` | logs, journal, metrics, trace context | `prometheus_client` |
 //! | `backends` | databases, brokers, buckets, all durable | `rusqlite` |
@@ -33,7 +33,6 @@
 pub mod names;
 pub mod body;
 pub mod deadline;
-pub mod rounds;
 pub mod config;
 pub mod telemetry;
 pub mod backends;

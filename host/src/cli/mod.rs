@@ -22,14 +22,14 @@ use clap::Parser;
 
 use crate::cli::args::{Arguments, Command};
 use crate::cli::client::Client;
-use crate::rounds;
+use crate::gateway::note_rest;
 use crate::runtime::compiler;
 
 /// Runs the command that was typed; 0 good, 1 failed, 2 wrong use.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
     let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_unpark(rounds::begin).build();
+        tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_unpark(note_rest).build();
     let result = match runtime {
         Ok(runtime) => {
             let result = runtime.block_on(dispatch(arguments));

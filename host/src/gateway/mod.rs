@@ -59,7 +59,7 @@ use crate::telemetry::metrics::Metrics;
 
 pub use self::auth::{ApiKey, ApiKeys, NewKey};
 pub use self::cache::Purge;
-pub use self::listener::TlsError;
+pub use self::listener::{TlsError, note_rest};
 pub use self::routing::RouteError;
 pub use self::routing::RouteView;
 

@@ -11,14 +11,10 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use crate::interfaces::turns::Share;
-use crate::rounds;
 
 /// A guest runs at most this long before others get a turn: with 2 ms slices four endless guests on two cores
 /// leave a bystander a p99 of 10 ms, with 10 ms slices 510 ms.
 pub const SLICE: Duration = Duration::from_millis(2);
-
-/// Nanoseconds for which a long call has its thread before others there are told not to wait for it.
-const HELD_NS: u64 = SLICE.as_nanos() as u64 / 2;
 
 thread_local! {
     /// Nanoseconds that calls within the present one have used: a guest that calls another drives it.
@@ -134,9 +130,6 @@ impl<F: Future + Unpin> Future for CpuTimed<'_, F> {
         let own = spent.saturating_sub(nested);
         self.meter.used_ns.fetch_add(own, Ordering::Relaxed);
         self.meter.share.use_up(own);
-        if is_long && own >= HELD_NS {
-            rounds::note_long();
-        }
         self.meter.end_turn();
         poll
     }

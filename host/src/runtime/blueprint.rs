@@ -3,7 +3,6 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use wasmtime::component::InstancePre;
 use wasmtime::{Store, UpdateDeadline};
@@ -17,7 +16,6 @@ use crate::interfaces::cpu::{CpuTimed, SLICE};
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::service::ServiceContext;
 use crate::interfaces::turns::Turn;
-use crate::rounds;
 use crate::runtime::engine::{GuestEngine, Running};
 use crate::runtime::failure::{CpuLimitReached, GuestFailure};
 use crate::runtime::imports;
@@ -179,12 +177,8 @@ impl Blueprint {
         store.epoch_deadline_callback(move |mut store| {
             let task = store.async_call_stack()?.last();
             let state = store.data_mut();
-            let used = task.map_or(Duration::ZERO, |task| state.this.use_slice(task));
-            if used > cpu {
+            if task.is_some_and(|task| state.this.use_slice(task) > cpu) {
                 return Err(CpuLimitReached.into());
-            }
-            if used > SLICE {
-                rounds::note_long();
             }
             state.count_holdings()?;
             let share = state.cpu.share().clone();

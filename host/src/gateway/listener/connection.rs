@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::answer::Answer;
 use super::patience::Untaken;
 use crate::gateway::Shared;
 use crate::gateway::forward::upgrade::Tunnel;
-use crate::rounds::Answer;
 
 /// How long a closing connection listens on, so that the client reads the last response before what it
 /// still sends makes the system reset the connection (RFC 9112, 9.6).
@@ -249,6 +249,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Connection<S> {
             this.activity.bytes_came();
             this.answer.owe();
         } else if buffer.remaining() > 0 {
+            if !this.answer.meet_end() {
+                return Poll::Pending;
+            }
             this.read_ended = true;
         }
         Poll::Ready(Ok(()))
@@ -294,5 +297,63 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Connection<S> {
             ready!(this.poll_linger(context));
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::task::Waker;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::config;
+    use crate::gateway::access_log::AccessLog;
+    use crate::gateway::listener::entry::Entry;
+
+    fn activity() -> Arc<Activity> {
+        let listeners = "[gateway]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n";
+        let text = format!("{listeners}[services.legacy]\nupstreams = [\"http://127.0.0.1:1\"]\n");
+        let config = config::parse(&text, Path::new("gateway.toml")).unwrap();
+        Activity::new(Arc::new(Shared {
+            pipeline: Default::default(),
+            entry: Arc::new(Entry::new(&config.gateway).unwrap()).into(),
+            admission: Arc::default(),
+            in_flight: AtomicUsize::default(),
+            access_log: AccessLog::Log,
+            metrics: Arc::default(),
+        }))
+    }
+
+    #[tokio::test]
+    async fn only_the_begin_of_an_answer_waits_for_a_turn() {
+        let (mut client, stream) = duplex(64);
+        let mut connection = Connection::new(stream, activity(), Duration::from_secs(60));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut is_written = |connection: &mut Connection<_>| {
+            Pin::new(connection).poll_write(&mut context, b"bytes").is_ready()
+        };
+        assert!(is_written(&mut connection), "nothing was asked");
+        client.write_all(b"asked").await.unwrap();
+        connection.read_exact(&mut [0; 5]).await.unwrap();
+        assert!(!is_written(&mut connection));
+        assert!(is_written(&mut connection) && is_written(&mut connection));
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_client_is_seen_behind_the_answer() {
+        let (mut client, stream) = duplex(64);
+        let mut connection = Connection::new(stream, activity(), Duration::from_secs(60));
+        client.write_all(b"asked").await.unwrap();
+        client.shutdown().await.unwrap();
+        connection.read_exact(&mut [0; 5]).await.unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut connection).poll_write(&mut context, b"bytes").is_pending());
+        let mut place = [0; 5];
+        let end = Pin::new(&mut connection).poll_read(&mut context, &mut ReadBuf::new(&mut place));
+        assert!(end.is_pending());
+        connection.write_all(b"bytes").await.unwrap();
+        assert_eq!(connection.read(&mut place).await.unwrap(), 0);
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Knows nothing of routes; below it stands `pipeline`. Files in reading order: `entry` is what connections meet;
 //! `admission` counts them; `proxy_protocol` and `tls`, with `certificate` and `client_certificate`, tell the `peer`;
-//! `connection` is what lies below HTTP, `wire` holds it to its rules; `patience` ends streams that nobody reads; `redirect` answers where only https is served.
+//! `connection` is what lies below HTTP, `answer` when it sends, `wire` holds it to its rules; `patience` ends streams
+//! that nobody reads; `redirect` answers where only https is served.
 
 pub mod entry;
 pub mod admission;
@@ -12,10 +13,12 @@ mod certificate;
 pub mod client_certificate;
 pub mod peer;
 pub mod connection;
+mod answer;
 mod patience;
 mod redirect;
 mod wire;
 
+pub use self::answer::note_rest;
 pub use self::certificate::TlsError;
 
 use std::convert::Infallible;
