@@ -248,15 +248,6 @@ async fn a_connection_is_kept_and_pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_said_all_still_gets_an_answer_that_is_ready() {
-    let running = start("half-closed", |_| {}).await;
-    let mut stream = TcpStream::connect(running.gateway.local_address()).await.unwrap();
-    stream.write_all(b"GET /api HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    stream.shutdown().await.unwrap();
-    assert!(rest(&mut stream).await.starts_with("HTTP/1.1 503"));
-}
-
-#[tokio::test]
 async fn http2_with_prior_knowledge_is_served_and_told_to_go_at_the_end() {
     let running = start("http2", |_| ()).await;
     let stream = TokioIo::new(running.connect().await);

@@ -6,16 +6,50 @@
 
 use std::cell::Cell;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-thread_local! {
-    /// Whether the thread has had nothing to do, and has sent no answer since.
-    static IS_RESTED: Cell<bool> = const { Cell::new(false) };
+/// A thread that has had no answer for so long while it worked had a long call, beside which nothing is to wait.
+const LONG_TIME: Duration = Duration::from_millis(1);
+
+/// How long nothing waits after a long call: where there was one, more of it follows.
+const CALM_TIME: Duration = Duration::from_millis(10);
+
+/// How fast a thread comes from answer to answer, and sends those that wait.
+#[derive(Debug, Default, Clone, Copy)]
+struct Pace {
+    /// When it had or sent the last one; none where it has had nothing to do since.
+    last: Option<Instant>,
+    /// When it came out of the last long call.
+    long: Option<Instant>,
 }
 
-/// This thread has had nothing to do. The answer that it sends first does not wait, so that a client that comes alone
+thread_local! {
+    static PACE: Cell<Pace> = const { Cell::new(Pace { last: None, long: None }) };
+}
+
+/// This thread has had nothing to do. The answer that it has first does not wait, so that a client that comes alone
 /// never does.
 pub fn note_rest() {
-    IS_RESTED.set(true);
+    PACE.set(Pace { last: None, ..PACE.get() });
+}
+
+impl Pace {
+    /// Whether an answer that the thread has now may wait for others.
+    fn lets_wait(&mut self, now: Instant) -> bool {
+        let Some(last) = self.last.replace(now) else { return false };
+        if now - last > LONG_TIME {
+            self.long = Some(now);
+        }
+        self.long.is_none_or(|long| now - long > CALM_TIME)
+    }
+}
+
+/// This thread has an answer now, or sends one that has waited. Whether it may wait for others.
+fn may_wait() -> bool {
+    let mut pace = PACE.get();
+    let may = pace.lets_wait(Instant::now());
+    PACE.set(pace);
+    may
 }
 
 /// How far the answer of a connection is.
@@ -51,21 +85,27 @@ impl Answer {
 
     /// Ready when the next bytes may be sent.
     pub fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match std::mem::take(self) {
-            Self::Sent | Self::Held { met_end: false } => Poll::Ready(()),
-            Self::Held { met_end: true } => {
-                context.waker().wake_by_ref();
-                Poll::Ready(())
-            }
-            Self::Owed if IS_RESTED.replace(false) => Poll::Ready(()),
-            Self::Owed => {
-                *self = Self::Held { met_end: false };
-                // Who wakes itself goes to the end of the queue.
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
+        let before = std::mem::take(self);
+        if before == Self::Sent {
+            return Poll::Ready(());
         }
+        if may_wait() && before == Self::Owed {
+            *self = Self::Held { met_end: false };
+            // Who wakes itself goes to the end of the queue.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if before == (Self::Held { met_end: true }) {
+            context.waker().wake_by_ref();
+        }
+        Poll::Ready(())
     }
+}
+
+/// The thread has had another answer just now, however long the test is kept from its next step.
+#[cfg(test)]
+pub(super) fn be_at_work() {
+    PACE.set(Pace { last: Some(Instant::now() + Duration::from_secs(60)), long: None });
 }
 
 #[cfg(test)]
@@ -82,6 +122,7 @@ mod tests {
 
     #[test]
     fn an_answer_waits_once_whatever_comes_meanwhile() {
+        be_at_work();
         let mut answer = Answer::default();
         assert!(poll(&mut answer).is_ready(), "nothing was asked");
         answer.owe();
@@ -92,15 +133,34 @@ mod tests {
 
     #[test]
     fn the_first_answer_after_a_rest_waits_for_nobody() {
+        be_at_work();
+        assert!(poll(&mut Answer::Owed).is_pending());
+        be_at_work();
         note_rest();
-        for is_sent_at_once in [true, false] {
-            let mut answer = Answer::Owed;
-            assert_eq!(poll(&mut answer).is_ready(), is_sent_at_once);
+        assert!(poll(&mut Answer::Owed).is_ready());
+    }
+
+    #[test]
+    fn nothing_waits_beside_long_calls() {
+        let start = Instant::now();
+        let mut pace = Pace { last: Some(start), long: None };
+        let steps =
+            [(50, true), (2_000, false), (50, false), (CALM_TIME.as_micros() as u64, false), (50, false)];
+        let mut now = start;
+        for (microseconds, may_wait) in steps {
+            now += Duration::from_micros(microseconds);
+            assert_eq!(pace.lets_wait(now), may_wait, "{:?}", now - start);
         }
+        let calm = (0..300).map(|_| {
+            now += Duration::from_micros(50);
+            pace.lets_wait(now)
+        });
+        assert!(calm.collect::<Vec<_>>().ends_with(&[true; 50]));
     }
 
     #[test]
     fn the_end_of_the_other_side_is_not_told_before_an_answer_that_is_ready() {
+        be_at_work();
         let mut answer = Answer::default();
         answer.owe();
         assert!(answer.meet_end(), "no answer is ready");
@@ -119,6 +179,7 @@ mod tests {
                 let mut answer = Answer::default();
                 answer.owe();
                 told.send(("handled", name)).unwrap();
+                be_at_work();
                 for part in ["begun", "ended"] {
                     poll_fn(|context| answer.poll_send(context)).await;
                     told.send((part, name)).unwrap();

@@ -310,6 +310,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::gateway::access_log::AccessLog;
+    use crate::gateway::listener::answer::be_at_work;
     use crate::gateway::listener::entry::Entry;
 
     fn activity() -> Arc<Activity> {
@@ -337,6 +338,7 @@ mod tests {
         assert!(is_written(&mut connection), "nothing was asked");
         client.write_all(b"asked").await.unwrap();
         connection.read_exact(&mut [0; 5]).await.unwrap();
+        be_at_work();
         assert!(!is_written(&mut connection));
         assert!(is_written(&mut connection) && is_written(&mut connection));
     }
@@ -346,8 +348,9 @@ mod tests {
         let (mut client, stream) = duplex(64);
         let mut connection = Connection::new(stream, activity(), Duration::from_secs(60));
         client.write_all(b"asked").await.unwrap();
-        client.shutdown().await.unwrap();
         connection.read_exact(&mut [0; 5]).await.unwrap();
+        client.shutdown().await.unwrap();
+        be_at_work();
         let mut context = Context::from_waker(Waker::noop());
         assert!(Pin::new(&mut connection).poll_write(&mut context, b"bytes").is_pending());
         let mut place = [0; 5];
