@@ -67,7 +67,7 @@ function results(figures) {
   ];
 }
 
-// What the same measures come to where the host does nothing but call the component: no host comes below it.
+// What the same measures come to where the host does nothing but call the component.
 function leastOf(figures) {
   const least = (title, own, partner, field) => ratio(`a minimal host: ${title}`, figures, own, partner, field, NONE);
   return [

@@ -14,44 +14,6 @@ const LONG_TIME: Duration = Duration::from_millis(1);
 /// How long nothing waits after a long call: where there was one, more of it follows.
 const CALM_TIME: Duration = Duration::from_millis(10);
 
-/// How fast a thread comes from answer to answer, and sends those that wait.
-#[derive(Debug, Default, Clone, Copy)]
-struct Pace {
-    /// When it had or sent the last one; none where it has had nothing to do since.
-    last: Option<Instant>,
-    /// When it came out of the last long call.
-    long: Option<Instant>,
-}
-
-thread_local! {
-    static PACE: Cell<Pace> = const { Cell::new(Pace { last: None, long: None }) };
-}
-
-/// This thread has had nothing to do. The answer that it has first does not wait, so that a client that comes alone
-/// never does.
-pub fn note_rest() {
-    PACE.set(Pace { last: None, ..PACE.get() });
-}
-
-impl Pace {
-    /// Whether an answer that the thread has now may wait for others.
-    fn lets_wait(&mut self, now: Instant) -> bool {
-        let Some(last) = self.last.replace(now) else { return false };
-        if now - last > LONG_TIME {
-            self.long = Some(now);
-        }
-        self.long.is_none_or(|long| now - long > CALM_TIME)
-    }
-}
-
-/// This thread has an answer now, or sends one that has waited. Whether it may wait for others.
-fn may_wait() -> bool {
-    let mut pace = PACE.get();
-    let may = pace.lets_wait(Instant::now());
-    PACE.set(pace);
-    may
-}
-
 /// How far the answer of a connection is.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -100,6 +62,44 @@ impl Answer {
         }
         Poll::Ready(())
     }
+}
+
+/// This thread has had nothing to do. The answer that it has first does not wait, so that a client that comes alone
+/// never does.
+pub fn note_rest() {
+    PACE.set(Pace { last: None, ..PACE.get() });
+}
+
+/// How fast a thread comes from answer to answer, and sends those that wait.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// When it had or sent the last one; none where it has had nothing to do since.
+    last: Option<Instant>,
+    /// When it came out of the last long call.
+    long: Option<Instant>,
+}
+
+thread_local! {
+    static PACE: Cell<Pace> = const { Cell::new(Pace { last: None, long: None }) };
+}
+
+impl Pace {
+    /// Whether an answer that the thread has now may wait for others.
+    fn lets_wait(&mut self, now: Instant) -> bool {
+        let Some(last) = self.last.replace(now) else { return false };
+        if now - last > LONG_TIME {
+            self.long = Some(now);
+        }
+        self.long.is_none_or(|long| now - long > CALM_TIME)
+    }
+}
+
+/// This thread has an answer now, or sends one that has waited. Whether it may wait for others.
+fn may_wait() -> bool {
+    let mut pace = PACE.get();
+    let may = pace.lets_wait(Instant::now());
+    PACE.set(pace);
+    may
 }
 
 /// The thread has had another answer just now, however long the test is kept from its next step.
