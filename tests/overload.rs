@@ -12,7 +12,7 @@ use crate::support::scene::service;
 
 /// What one request computes: 5 ms. To refuse one costs a host that is built for debugging several times as much; so
 /// there the work is five times as large, and refusals are to it what they are in a release, or a little worse.
-const WORK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 25 } else { 5 });
+const WORK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 40 } else { 5 });
 
 /// How many times as many requests come as can be served.
 const FACTOR: f64 = 10.0;

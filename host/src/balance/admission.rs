@@ -19,18 +19,20 @@ const WINDOW: Duration = Duration::from_millis(50);
 /// the processors still have something to do when a call pauses.
 const STRETCH_MAX: f64 = 3.0;
 
-/// Whoever would have to wait longer, by what calls take now, is told at once: a program has not lost patience by then,
-/// and a queue that is longer only makes everybody late.
-const QUEUE_MAX: Duration = Duration::from_secs(1);
+/// So many may wait as are served in this time: a program has not lost patience by then, and a queue that is longer
+/// only makes everybody late.
+const QUEUE_TIME: Duration = Duration::from_secs(1);
 
-/// A window that took longer has seen too few calls to tell how fast they end.
-const WINDOW_MAX: Duration = Duration::from_millis(250);
+/// So many may wait for each place however slow calls are: who comes in a burst is served a few calls later.
+const QUEUE_ROUNDS: usize = 4;
 
-/// How much one window changes the rate at which calls are said to end.
-const WEIGHT: f64 = 0.3;
+/// How far back it is measured how fast calls end: every place serves a few calls in that time, and the machine may
+/// have done something else for a moment of it.
+const MEASURED_TIME: Duration = Duration::from_secs(1);
 
-/// Windows in a row after which the rate is believed: the machine may have done something else during one.
-const WINDOWS_MIN: u32 = 4;
+/// What was measured is believed after this time, once as many calls have ended as there are places: calls that began
+/// together end together, and nothing is seen of them before.
+const MEASURED_TIME_MIN: Duration = Duration::from_millis(200);
 
 /// Lets calls in.
 pub struct Admission {
@@ -49,17 +51,20 @@ struct Pace {
     owed: usize,
     thought_over: Instant,
     /// Calls that have ended since.
-    ended: u32,
+    ended: usize,
     /// How fast they end while others wait; none while nobody has.
     rate: Option<Rate>,
 }
 
 /// How fast calls end.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Rate {
-    per_second: f64,
-    /// Over how many windows in a row that was measured.
-    windows: u32,
+    /// Calls that have ended, and the seconds in which they did; less of both the longer ago.
+    calls: f64,
+    seconds: f64,
+    /// All of both.
+    calls_seen: usize,
+    time_seen: Duration,
 }
 
 impl Admission {
@@ -86,7 +91,7 @@ impl Admission {
         if let Some(place) = self.queue.try_enter() {
             return Some(place);
         }
-        if self.expected_wait() > QUEUE_MAX.min(self.wait_max) {
+        if self.queue.waiting() >= self.waiting_max() {
             return None;
         }
         Box::pin(self.queue.enter(deadline.min(Instant::now() + self.wait_max))).await
@@ -107,11 +112,16 @@ impl Admission {
         self.pace().places(self)
     }
 
-    /// How long a call will have to wait that comes now.
-    fn expected_wait(&self) -> Duration {
-        let before = (self.queue.waiting() + 1) as f64;
-        let rate = self.pace().rate.filter(|rate| rate.windows >= WINDOWS_MIN);
-        rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(before / rate.per_second))
+    /// How many may wait now; without end while it is not known how fast calls end.
+    fn waiting_max(&self) -> usize {
+        let pace = self.pace();
+        let places = pace.places(self);
+        let rate = pace.rate.and_then(|rate| rate.per_second(places));
+        rate.map_or(usize::MAX, |per_second| {
+            let soon = (per_second * QUEUE_TIME.as_secs_f64()) as usize;
+            let in_time = (per_second * self.wait_max.as_secs_f64()) as usize;
+            soon.max(places * QUEUE_ROUNDS).min(in_time)
+        })
     }
 
     /// A call that was let in has ended by `now`, and leaves its place.
@@ -141,14 +151,12 @@ impl Pace {
         admission.places_max - self.withheld - self.owed
     }
 
-    /// Measures the rate of the window that ends now.
+    /// Ends a window; what it has seen counts where others waited before it.
     fn measure(&mut self, now: Instant, is_queued: bool) {
         let window = now - self.thought_over;
-        let per_second = f64::from(self.ended) / window.as_secs_f64();
-        let is_told = is_queued && window <= WINDOW_MAX;
-        self.rate = is_told.then(|| match self.rate {
-            Some(before) => before.followed_by(per_second),
-            None => Rate { per_second, windows: 1 },
+        self.rate = is_queued.then(|| match self.rate {
+            Some(before) => before.followed_by(self.ended, window),
+            None => Rate::default(),
         });
         (self.thought_over, self.ended) = (now, 0);
     }
@@ -174,17 +182,28 @@ impl Pace {
 }
 
 impl Rate {
-    /// The rate after a further window in which calls ended so fast.
-    fn followed_by(self, per_second: f64) -> Self {
+    /// Calls a second, where enough has been seen of that many places.
+    fn per_second(self, places: usize) -> Option<f64> {
+        let is_known = self.time_seen >= MEASURED_TIME_MIN && self.calls_seen >= places;
+        is_known.then(|| self.calls / self.seconds)
+    }
+
+    /// The rate after a further window in which so many calls ended.
+    fn followed_by(self, calls: usize, window: Duration) -> Self {
+        let kept = (-window.div_duration_f64(MEASURED_TIME)).exp();
         Self {
-            per_second: self.per_second + (per_second - self.per_second) * WEIGHT,
-            windows: self.windows.saturating_add(1),
+            calls: self.calls * kept + calls as f64,
+            seconds: self.seconds * kept + window.as_secs_f64(),
+            calls_seen: self.calls_seen + calls,
+            time_seen: self.time_seen + window,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::JoinHandle;
+
     use super::*;
     use crate::interfaces::cpu::SLICE;
     use crate::interfaces::turns::Turns;
@@ -225,38 +244,56 @@ mod tests {
         assert!(admission.places() > least, "{}", admission.places());
     }
 
-    #[tokio::test]
-    async fn a_burst_waits_and_who_would_wait_too_long_is_told_at_once() {
-        let windows = WINDOWS_MIN as usize;
-        let admission = admission(windows + 1, &Share::new(Turns::new(2)));
-        let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
-        let far = Instant::now() + Duration::from_secs(60);
-        let wait = |many: usize| {
-            let others = (0..many).map(|_| {
-                let admission = admission.clone();
-                tokio::spawn(async move { admission.enter(far).await })
-            });
-            others.collect::<Vec<_>>()
-        };
-        // How fast calls end is not known yet.
-        let burst = wait(50);
-        while admission.waiting() < 50 {
+    /// Calls that wait for a place, for a minute at most.
+    async fn waiting(admission: &Arc<Admission>, many: usize) -> Vec<JoinHandle<Option<Place>>> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let calls = (0..many).map(|_| {
+            let admission = admission.clone();
+            tokio::spawn(async move { admission.enter(deadline).await })
+        });
+        let calls = calls.collect();
+        while admission.waiting() < many {
             tokio::task::yield_now().await;
         }
-        assert_eq!(admission.expected_wait(), Duration::ZERO);
-        // One call in a window, then 20 a second: those who wait already take longer than one should wait.
+        calls
+    }
+
+    #[tokio::test]
+    async fn a_burst_waits_and_who_would_wait_too_long_is_told_at_once() {
+        let admission = admission(4, &Share::new(Turns::new(2)));
+        let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
+        let mut burst = waiting(&admission, 50).await.into_iter();
+        // Twenty calls a second end: those who wait already take longer than one should wait.
         let start = Instant::now();
-        for window in 1..=WINDOWS_MIN {
-            assert_eq!(admission.expected_wait(), Duration::ZERO, "a slow moment tells nothing");
+        for window in 1..=5 {
+            assert_eq!(admission.waiting_max(), usize::MAX, "a slow moment tells nothing");
             admission.leave(inside.pop().unwrap(), start + WINDOW * window);
+            inside.push(burst.next().unwrap().await.unwrap().unwrap());
         }
-        assert!(admission.expected_wait() > QUEUE_MAX, "{:?}", admission.expected_wait());
+        assert!((19..=20).contains(&admission.waiting_max()), "{}", admission.waiting_max());
         let asked = Instant::now();
-        assert!(admission.enter(far).await.is_none());
-        assert!(asked.elapsed() < QUEUE_MAX / 2, "{:?}", asked.elapsed());
+        assert!(admission.enter(asked + Duration::from_secs(60)).await.is_none());
+        assert!(asked.elapsed() < QUEUE_TIME / 2, "{:?}", asked.elapsed());
         drop(inside);
         for waiting in burst {
             assert!(waiting.await.unwrap().is_some(), "who has waited already is served");
         }
+    }
+
+    #[tokio::test]
+    async fn calls_that_end_together_are_measured_as_a_whole() {
+        let admission = admission(32, &Share::new(Turns::new(2)));
+        let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
+        let mut burst = waiting(&admission, 100).await.into_iter();
+        // Thirty-two at a time, every 400 ms.
+        let start = Instant::now();
+        for round in 1..=2 {
+            for place in std::mem::take(&mut inside) {
+                admission.leave(place, start + Duration::from_millis(400) * round);
+                inside.push(burst.next().unwrap().await.unwrap().unwrap());
+            }
+        }
+        let (least, most) = (32 * QUEUE_ROUNDS, 32 * QUEUE_ROUNDS * 5 / 4);
+        assert!((least..=most).contains(&admission.waiting_max()), "{}", admission.waiting_max());
     }
 }
