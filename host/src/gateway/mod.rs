@@ -20,6 +20,7 @@ mod limits;
 mod coding;
 mod date;
 mod part;
+mod pages;
 mod location;
 mod files;
 mod ask;

@@ -17,6 +17,7 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::{oneshot, watch};
 
 use crate::body::{self, Body, BodyError};
+use crate::gateway::pages;
 
 /// How long the service may send nothing; its own limit is mostly shorter.
 const IDLE_MAX: Duration = Duration::from_secs(60);
@@ -68,7 +69,7 @@ struct Taken {
 
 /// A whole body with its part of the budget.
 struct Counted {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _taken: Arc<Taken>,
 }
 
@@ -265,7 +266,7 @@ impl Growing {
             let mut bytes = Vec::with_capacity(progress.length);
             progress.pieces.iter().for_each(|(_, piece)| bytes.extend_from_slice(piece));
             bytes.extend_from_slice(&progress.tail);
-            Bytes::from_owner(Counted { bytes, _taken: progress.taken.clone() })
+            Bytes::from_owner(Counted { bytes: pages::keep(bytes.into()), _taken: progress.taken.clone() })
         };
         self.progress.send_if_modified(|progress| {
             progress.pieces = vec![(0, joined.clone())];

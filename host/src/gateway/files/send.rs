@@ -22,6 +22,7 @@ use super::place::OpenFile;
 use super::warm::{FILE_BYTES_MAX, WarmFile};
 use crate::body::{self, BodyError, Request, Response};
 use crate::gateway::coding::Coding;
+use crate::gateway::pages;
 use crate::gateway::part::{self, Part};
 use crate::gateway::reply::Refusal;
 
@@ -62,7 +63,7 @@ pub async fn read(file: OpenFile, cache_control: HeaderValue) -> Result<WarmFile
         tracing::warn!(%error, "an open static file cannot be read");
         Refusal::FileFailed
     })?;
-    let (bytes, mut headers) = (bytes.to_bytes(), head.headers);
+    let (bytes, mut headers) = (pages::keep(bytes.to_bytes()), head.headers);
     set_headers(&single, &mut headers, cache_control);
     // Somebody may write it while it is read.
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));

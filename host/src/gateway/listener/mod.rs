@@ -12,6 +12,7 @@ mod tls;
 mod certificate;
 pub mod client_certificate;
 pub mod peer;
+mod plain;
 pub mod connection;
 mod answer;
 mod patience;
@@ -42,6 +43,7 @@ use self::admission::{Full, Pass};
 use self::connection::{Activity, Busy, Connection};
 use self::entry::Entry;
 use self::peer::Peer;
+use self::plain::Plain;
 use self::wire::StrictStream;
 use super::Shared;
 use super::access_log::RefusedHeads;
@@ -177,7 +179,7 @@ impl Arrival {
         let _pass = pass;
         let tls = self.entry.tls.as_ref().filter(|_| self.speaks_tls());
         let Some(tls) = tls else {
-            return self.converse(stream, Peer::new(address, None, &self.entry.proxies)).await;
+            return self.converse(Plain(stream), Peer::new(address, None, &self.entry.proxies)).await;
         };
         match tls.accept(stream).await {
             Ok((stream, facts)) => {
