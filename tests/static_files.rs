@@ -1,6 +1,8 @@
 //! Static files from outside: ranges, validators, codings, caching, pages for what is missing, lists of folders.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -133,6 +135,44 @@ async fn ranges_and_conditions_go_by_strong_validators() {
     assert_eq!((head.status().as_u16(), field(&head, "content-length")), (200, "10"));
     let post = send(&host, Method::POST, "/page.txt", &[]).await;
     assert_eq!((post.status().as_u16(), field(&post, "allow")), (405, "GET, HEAD"));
+}
+
+/// Bytes of a file that leaves from pages of the system.
+const LONG: usize = 512 * 1024;
+
+/// So many responses are more than the system holds for a client that does not read.
+const RESPONSES: usize = 40;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_file_that_is_replaced_meanwhile_comes_as_it_was_or_as_it_is() {
+    let host = start().await;
+    let file = host.path("site/long.txt");
+    fs::write(&file, "a".repeat(LONG)).unwrap();
+    let mut client = TcpStream::connect(host.gateway_address()).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    client.write_all("GET /long.txt HTTP/1.1\r\nhost: x\r\n\r\n".repeat(RESPONSES).as_bytes()).unwrap();
+    let mut responses = BufReader::new(client);
+    let mut seen = vec![long_body(&mut responses)];
+    // The others wait for this client, and the first of them have begun.
+    let other = host.path("site/other.txt");
+    fs::write(&other, "b".repeat(LONG)).unwrap();
+    fs::rename(&other, &file).unwrap();
+    seen.extend((1..RESPONSES).map(|_| long_body(&mut responses)));
+    assert_eq!((seen[0], seen[RESPONSES - 1]), (b'a', b'b'));
+    assert!(seen.is_sorted(), "{seen:?}");
+}
+
+/// Reads a response with a long body; answers the one byte that the body consists of.
+fn long_body(responses: &mut impl BufRead) -> u8 {
+    let mut line = String::new();
+    while line != "\r\n" {
+        line.clear();
+        assert!(responses.read_line(&mut line).unwrap() > 0, "no response");
+    }
+    let mut body = vec![0; LONG];
+    responses.read_exact(&mut body).unwrap();
+    assert!(body.iter().all(|byte| *byte == body[0]), "of two files");
+    body[0]
 }
 
 #[tokio::test(flavor = "multi_thread")]
