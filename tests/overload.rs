@@ -11,7 +11,7 @@ use crate::support::host::Host;
 use crate::support::scene::service;
 
 /// What one request computes: 5 ms. To refuse one costs a host that is built for debugging several times as much; so
-/// there the work is five times as large, and refusals are to it what they are in a release, or a little worse.
+/// there the work is eight times as large, and refusals are to it what they are in a release, or a little worse.
 const WORK: Duration = Duration::from_millis(if cfg!(debug_assertions) { 40 } else { 5 });
 
 /// How many times as many requests come as can be served.
@@ -123,7 +123,7 @@ async fn recovery(client: &Client, path: &str) -> Duration {
     while in_a_row < 20 {
         let asked = Instant::now();
         let status = client.get(path).await.status;
-        if status == 200 && asked.elapsed() < WORK * 20 {
+        if status == 200 && asked.elapsed() < WORK * 12 {
             in_a_row += 1;
         } else {
             in_a_row = 0;

@@ -1,7 +1,7 @@
 //! Static files from outside: ranges, validators, codings, caching, pages for what is missing, lists of folders.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::process::Command;

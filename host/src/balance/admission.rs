@@ -118,9 +118,9 @@ impl Admission {
         let places = pace.places(self);
         let rate = pace.rate.and_then(|rate| rate.per_second(places));
         rate.map_or(usize::MAX, |per_second| {
-            let soon = (per_second * QUEUE_TIME.as_secs_f64()) as usize;
-            let in_time = (per_second * self.wait_max.as_secs_f64()) as usize;
-            soon.max(places * QUEUE_ROUNDS).min(in_time)
+            // One may wait even where calls take longer than that: the running one may end soon.
+            let within = |time: Duration| (per_second * time.as_secs_f64()).ceil() as usize;
+            within(QUEUE_TIME).max(places * QUEUE_ROUNDS).min(within(self.wait_max))
         })
     }
 
@@ -128,8 +128,13 @@ impl Admission {
     pub fn leave(&self, place: Place, now: Instant) {
         let mut pace = self.pace();
         pace.ended += 1;
+        let is_queued = self.queue.waiting() > 0;
+        if !is_queued {
+            // How fast calls end is seen only while others wait: a pause would count as time that they took.
+            pace.rate = None;
+        }
         if now - pace.thought_over >= WINDOW {
-            pace.measure(now, self.queue.waiting() > 0);
+            pace.measure(now, is_queued);
             let restored = pace.think_over(self, self.share.take_stretch());
             self.queue.restore(restored);
         }
@@ -282,18 +287,51 @@ mod tests {
 
     #[tokio::test]
     async fn calls_that_end_together_are_measured_as_a_whole() {
-        let admission = admission(32, &Share::new(Turns::new(2)));
+        const PLACES: usize = 32;
+        const ROUND: Duration = Duration::from_millis(150);
+        let admission = admission(PLACES, &Share::new(Turns::new(2)));
         let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
-        let mut burst = waiting(&admission, 100).await.into_iter();
-        // Thirty-two at a time, every 400 ms.
+        let mut burst = waiting(&admission, 200).await.into_iter();
         let start = Instant::now();
-        for round in 1..=2 {
+        for round in 1..=4 {
             for place in std::mem::take(&mut inside) {
-                admission.leave(place, start + Duration::from_millis(400) * round);
+                admission.leave(place, start + ROUND * round);
                 inside.push(burst.next().unwrap().await.unwrap().unwrap());
             }
+            // The first round is none: nobody knows when its calls began.
+            assert_eq!(admission.waiting_max() < usize::MAX, round > 2, "round {round}");
         }
-        let (least, most) = (32 * QUEUE_ROUNDS, 32 * QUEUE_ROUNDS * 5 / 4);
-        assert!((least..=most).contains(&admission.waiting_max()), "{}", admission.waiting_max());
+        // A round after the other, they are 213 a second.
+        assert!((200..=220).contains(&admission.waiting_max()), "{}", admission.waiting_max());
+    }
+
+    #[tokio::test]
+    async fn a_pause_is_no_time_that_calls_take() {
+        let admission = admission(1, &Share::new(Turns::new(2)));
+        let mut start = Instant::now();
+        for burst in 0..3 {
+            let mut inside = admission.queue.try_enter().unwrap();
+            let waiting = waiting(&admission, 10).await;
+            for (index, next) in waiting.into_iter().enumerate() {
+                assert_eq!(admission.waiting_max(), usize::MAX, "call {index} of burst {burst}");
+                admission.leave(inside, start + Duration::from_millis(15) * (index as u32 + 1));
+                inside = next.await.unwrap().unwrap();
+            }
+            admission.leave(inside, start + Duration::from_millis(150));
+            start += Duration::from_secs(60);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_may_wait_for_a_call_that_takes_longer_than_anybody_waits() {
+        let admission = admission(1, &Share::new(Turns::new(2)));
+        let mut inside = admission.queue.try_enter().unwrap();
+        let start = Instant::now();
+        for (index, next) in waiting(&admission, 5).await.into_iter().enumerate().take(4) {
+            admission.leave(inside, start + Duration::from_secs(20) * (index as u32 + 1));
+            inside = next.await.unwrap().unwrap();
+        }
+        assert_eq!(admission.waiting_max(), 1);
+        drop(inside);
     }
 }

@@ -58,7 +58,7 @@ pub struct Limits {
     /// Outgoing HTTP requests of all instances that may be under way at a time; 256 when absent.
     #[schemars(range(min = 1, max = REQUESTS_LIMIT))]
     pub outgoing: Option<u64>,
-    /// The longest a request waits for an instance; 5s when absent. Whoever would wait more than a second, as calls
-    /// go now, is told at once.
+    /// The longest a request waits for an instance; 5s when absent. Whoever comes behind more than are served
+    /// within a second, or four calls, is told at once.
     pub wait: Option<Time>,
 }

@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use bytes::Bytes;
 use memmap2::{Mmap, MmapOptions};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::process::{Resource, getrlimit};
 
 /// Shorter ones are copied faster than the system is called once more.
 pub const BYTES_MIN: usize = 32 * 1024;
@@ -20,10 +21,19 @@ pub const BYTES_MIN: usize = 32 * 1024;
 const BYTES_MAX: usize = 1 << 20;
 
 /// How many are kept so, as each takes a descriptor and a mapping of the process.
-const COUNT_MAX: usize = 256;
+const COUNT_MAX: u64 = 256;
+
+/// The part of the descriptors of the process that is left to them: the most are for connections.
+const DESCRIPTORS_PART: u64 = 16;
 
 /// By the address of their first byte.
 static ALL: RwLock<BTreeMap<usize, Pages>> = RwLock::new(BTreeMap::new());
+
+/// How many may be kept.
+static COUNT_ALLOWED: LazyLock<u64> = LazyLock::new(|| {
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    COUNT_MAX.min(descriptors / DESCRIPTORS_PART)
+});
 
 /// Pages that hold some bytes.
 #[derive(Debug, Clone)]
@@ -41,7 +51,7 @@ struct Mapped(Mmap);
 
 /// The same bytes, in pages where that is of use and possible.
 pub fn keep(bytes: Bytes) -> Bytes {
-    if !(BYTES_MIN..=BYTES_MAX).contains(&bytes.len()) || count() >= COUNT_MAX {
+    if !(BYTES_MIN..=BYTES_MAX).contains(&bytes.len()) || count() >= *COUNT_ALLOWED {
         return bytes;
     }
     // They are sent from where they are, only slower.
@@ -58,14 +68,16 @@ pub fn find(bytes: &[u8]) -> Option<Pages> {
     is_within.then(|| Pages { file: pages.file.clone(), offset: offset as u64, length: bytes.len() })
 }
 
-fn count() -> usize {
-    ALL.read().unwrap_or_else(PoisonError::into_inner).len()
+fn count() -> u64 {
+    ALL.read().unwrap_or_else(PoisonError::into_inner).len() as u64
 }
 
 fn map(bytes: &[u8]) -> io::Result<Mapped> {
     let mut file: File = memfd_create("kept", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?.into();
     file.write_all(bytes)?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
+    // Nobody has mapped it to write, so that future writes are all; to look for others would take longer.
+    let seals = SealFlags::FUTURE_WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals)?;
     #[allow(unsafe_code, reason = "the file is sealed: nobody can change its bytes or its length any more")]
     let map = unsafe { MmapOptions::new().map_copy_read_only(&file) }?;
     let pages = Pages { file: Arc::new(file), offset: 0, length: bytes.len() };

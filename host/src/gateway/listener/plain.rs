@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustix::fs::sendfile;
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -15,16 +16,17 @@ use crate::gateway::pages::{self, Pages};
 pub struct Plain(pub TcpStream);
 
 impl Plain {
-    /// Sends what stands before some pages, and then from these.
+    /// Sends slices, of which the one with this index lies in these pages, up to its end.
     fn poll_send(
         &self,
         context: &mut Context<'_>,
-        before: &[IoSlice<'_>],
+        slices: &[IoSlice<'_>],
+        index: usize,
         pages: &Pages,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.poll_write_ready(context))?;
-            match self.0.try_io(Interest::WRITABLE, || send(&self.0, before, pages)) {
+            match self.0.try_io(Interest::WRITABLE, || send(&self.0, slices, index, pages)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 sent => return Poll::Ready(sent),
             }
@@ -33,12 +35,13 @@ impl Plain {
 }
 
 /// Sends as much as the system takes.
-fn send(stream: &TcpStream, before: &[IoSlice<'_>], pages: &Pages) -> io::Result<usize> {
+fn send(stream: &TcpStream, slices: &[IoSlice<'_>], index: usize, pages: &Pages) -> io::Result<usize> {
+    let before = &slices[..index];
     let length: usize = before.iter().map(|slice| slice.len()).sum();
     let sent = match length {
         0 => 0,
         // In one packet with the begin of what follows.
-        _ => sendmsg(stream, before, &mut SendAncillaryBuffer::default(), SendFlags::MORE)?,
+        _ => copy(stream, before, SendFlags::MORE)?,
     };
     if sent < length {
         return Ok(sent);
@@ -48,8 +51,14 @@ fn send(stream: &TcpStream, before: &[IoSlice<'_>], pages: &Pages) -> io::Result
         Ok(more) => Ok(sent + more),
         // The next try tells why.
         Err(_) if sent > 0 => Ok(sent),
-        Err(error) => Err(error.into()),
+        Err(Errno::AGAIN) => Err(io::ErrorKind::WouldBlock.into()),
+        // Not every system lets them leave from there. Where nothing leaves any more, this tells why.
+        Err(_) => copy(stream, slices, SendFlags::empty()),
     }
+}
+
+fn copy(stream: &TcpStream, slices: &[IoSlice<'_>], flags: SendFlags) -> io::Result<usize> {
+    Ok(sendmsg(stream, slices, &mut SendAncillaryBuffer::default(), flags)?)
 }
 
 impl AsyncRead for Plain {
@@ -77,8 +86,8 @@ impl AsyncWrite for Plain {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let long = slices.iter().position(|slice| slice.len() >= pages::BYTES_MIN);
-        match long.and_then(|index| Some((&slices[..index], pages::find(&slices[index])?))) {
-            Some((before, pages)) => self.poll_send(context, before, &pages),
+        match long.and_then(|index| Some((index, pages::find(&slices[index])?))) {
+            Some((index, pages)) => self.poll_send(context, slices, index, &pages),
             None => Pin::new(&mut self.0).poll_write_vectored(context, slices),
         }
     }
@@ -98,51 +107,97 @@ impl AsyncWrite for Plain {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+    use std::fs::File;
     use std::future::poll_fn;
     use std::io::Read;
+    use std::sync::Arc;
 
-    use bytes::Bytes;
-    use tokio::io::AsyncWriteExt;
+    use bytes::{Buf, Bytes};
+    use rustix::net::sockopt::set_socket_send_buffer_size;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::runtime::Handle;
+    use tokio::sync::Notify;
     use tokio::task::spawn_blocking;
 
     use super::*;
 
-    /// Writes all of it, as much at a time as is taken.
-    async fn write_all(plain: &mut Plain, mut head: Bytes, mut body: Bytes) {
-        while !head.is_empty() || !body.is_empty() {
-            let slices = [IoSlice::new(&head), IoSlice::new(&body)];
-            let all = if head.is_empty() { &slices[1..] } else { &slices };
-            let sent = poll_fn(|context| Pin::new(&mut *plain).poll_write_vectored(context, all)).await;
-            let sent = sent.unwrap();
-            assert!(sent > 0);
-            let of_head = sent.min(head.len());
-            drop((head.split_to(of_head), body.split_to(sent - of_head)));
+    /// What is written in one go.
+    const HEAD_BYTES: usize = 20_000;
+    const TAIL: &[u8] = b"tail";
+
+    /// Writes the slices of a response as far as they are taken.
+    async fn write_all(plain: &mut Plain, parts: &mut VecDeque<Bytes>, full: &Notify) {
+        while !parts.is_empty() {
+            let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+            let written = poll_fn(|context| {
+                let written = Pin::new(&mut *plain).poll_write_vectored(context, &slices);
+                written.is_pending().then(|| full.notify_one());
+                written
+            });
+            let mut written = written.await.unwrap();
+            assert!(written > 0);
+            while let Some(part) = parts.front_mut() {
+                let of_part = written.min(part.len());
+                part.advance(of_part);
+                written -= of_part;
+                if !part.is_empty() {
+                    break;
+                }
+                parts.pop_front();
+            }
         }
     }
 
     #[tokio::test]
-    async fn pages_come_whole_and_in_order_to_a_client_that_reads_slowly() {
+    async fn pages_come_whole_and_in_order_to_a_client_that_reads_when_nothing_more_is_taken() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let mut plain = Plain(listener.accept().await.unwrap().0);
-        let bytes: Vec<u8> = (0..1 << 20).map(|index: u32| (index % 251) as u8).collect();
+        let server = listener.accept().await.unwrap().0;
+        // Small enough to break within heads, too.
+        set_socket_send_buffer_size(&server, 4096).unwrap();
+        let mut plain = Plain(server);
+        let bytes: Vec<u8> = (0..300_000).map(|index: u32| (index % 251) as u8).collect();
         let kept = pages::keep(bytes.clone().into());
         assert!(pages::find(&kept).is_some());
+        let response = [vec![b'h'; HEAD_BYTES], bytes, TAIL.to_vec()];
         // More than the system takes at once.
-        const RESPONSES: usize = 16;
+        const RESPONSES: usize = 8;
+        let full = Arc::new(Notify::new());
+        let (told, reading) = (full.clone(), Handle::current());
         let reading = spawn_blocking(move || {
+            reading.block_on(told.notified());
             let mut all = Vec::new();
             client.read_to_end(&mut all).unwrap();
             all
         });
         for _ in 0..RESPONSES {
-            write_all(&mut plain, Bytes::from_static(b"head"), kept.clone()).await;
+            let parts = [vec![b'h'; HEAD_BYTES].into(), kept.clone(), Bytes::from_static(TAIL)];
+            write_all(&mut plain, &mut VecDeque::from(parts), &full).await;
         }
-        write_all(&mut plain, Bytes::new(), kept.slice(1_000..)).await;
         plain.shutdown().await.unwrap();
-        let response = [b"head".as_slice(), &bytes].concat();
-        let expected = [response.repeat(RESPONSES), bytes[1_000..].to_vec()].concat();
-        assert!(reading.await.unwrap() == expected, "what came is not what was sent");
+        assert!(
+            reading.await.unwrap() == response.concat().repeat(RESPONSES),
+            "what came is not what was sent"
+        );
+    }
+
+    #[tokio::test]
+    async fn pages_that_cannot_leave_from_where_they_are_are_copied() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        server.writable().await.unwrap();
+        let bytes = [b"head".as_slice(), b"body"];
+        // No system sends from there.
+        let file = Arc::new(File::open("/").unwrap());
+        let pages = Pages { file, offset: 0, length: bytes[1].len() };
+        let slices = bytes.map(IoSlice::new);
+        let mut seen = [0; 8];
+        assert_eq!(send(&server, &slices, 1, &pages).unwrap(), 4, "what stands before them");
+        assert_eq!(send(&server, &slices[1..], 0, &pages).unwrap(), 4);
+        client.read_exact(&mut seen).await.unwrap();
+        assert_eq!(&seen, b"headbody");
     }
 }
