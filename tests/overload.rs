@@ -49,9 +49,10 @@ async fn at_ten_times_its_capacity_a_service_does_most_of_what_it_can() {
     let seen = flood(&client, &path, capacity * FACTOR).await;
     let goodput = f64::from(seen.in_time) / PHASE.as_secs_f64();
     eprintln!(
-        "capacity {capacity:.0} a second, goodput {goodput:.0}, {} refused, p95 {:?}; served p50 {:?}, p99 {:?}",
+        "capacity {capacity:.0} a second, goodput {goodput:.0}, {} refused, p95 {:?}, p99 {:?}; served p50 {:?}, p99 {:?}",
         seen.refused.len(),
         quantile(&seen.refused, 95),
+        quantile(&seen.refused, 99),
         quantile(&seen.served, 50),
         quantile(&seen.served, 99)
     );
