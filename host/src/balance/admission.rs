@@ -50,27 +50,27 @@ struct Pace {
     /// Places that are to be taken out as they fall free.
     owed: usize,
     thought_over: Instant,
-    /// Calls that have ended since.
-    ended: usize,
-    /// How fast they end while others wait; none while nobody has.
+    /// How fast calls end while others wait; none while nobody has.
     rate: Option<Rate>,
 }
 
 /// How fast calls end.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Rate {
-    /// Calls that have ended, and the seconds in which they did; less of both the longer ago.
+    began: Instant,
+    /// Until when it is measured.
+    until: Instant,
+    /// Calls that have ended since it began, and the seconds in which they did; less of both the longer ago.
     calls: f64,
     seconds: f64,
-    /// All of both.
+    /// All of those calls.
     calls_seen: usize,
-    time_seen: Duration,
 }
 
 impl Admission {
     /// Lets so many in at once, while so many may wait, each for `wait_max` at most.
     pub fn new(places: usize, waiting_max: usize, wait_max: Duration, share: Arc<Share>) -> Self {
-        let pace = Pace { withheld: 0, owed: 0, thought_over: Instant::now(), ended: 0, rate: None };
+        let pace = Pace { withheld: 0, owed: 0, thought_over: Instant::now(), rate: None };
         Self {
             queue: Queue::new(places, waiting_max),
             places_max: places,
@@ -127,14 +127,11 @@ impl Admission {
     /// A call that was let in has ended by `now`, and leaves its place.
     pub fn leave(&self, place: Place, now: Instant) {
         let mut pace = self.pace();
-        pace.ended += 1;
+        // Seen only while others wait: a pause would count as time that calls took.
         let is_queued = self.queue.waiting() > 0;
-        if !is_queued {
-            // How fast calls end is seen only while others wait: a pause would count as time that they took.
-            pace.rate = None;
-        }
+        pace.rate = pace.rate.filter(|_| is_queued).map(|rate| rate.followed_by(1, now));
         if now - pace.thought_over >= WINDOW {
-            pace.measure(now, is_queued);
+            pace.thought_over = now;
             let restored = pace.think_over(self, self.share.take_stretch());
             self.queue.restore(restored);
         }
@@ -158,20 +155,7 @@ impl Pace {
 
     /// How fast calls end by all that is known now; measured from the first time on that somebody has to wait.
     fn rate_by(&mut self, now: Instant) -> Rate {
-        if self.rate.is_none() {
-            (self.thought_over, self.ended) = (now, 0);
-        }
-        self.rate.get_or_insert_default().followed_by(self.ended, now - self.thought_over)
-    }
-
-    /// Ends a window; what it has seen counts where others waited before it.
-    fn measure(&mut self, now: Instant, is_queued: bool) {
-        let window = now - self.thought_over;
-        self.rate = is_queued.then(|| match self.rate {
-            Some(before) => before.followed_by(self.ended, window),
-            None => Rate::default(),
-        });
-        (self.thought_over, self.ended) = (now, 0);
+        self.rate.get_or_insert_with(|| Rate::beginning(now)).followed_by(0, now)
     }
 
     /// Changes the number of places; answers how many are to be put back.
@@ -195,20 +179,27 @@ impl Pace {
 }
 
 impl Rate {
+    /// Nothing has been seen yet.
+    fn beginning(now: Instant) -> Self {
+        Self { began: now, until: now, calls: 0.0, seconds: 0.0, calls_seen: 0 }
+    }
+
     /// Calls a second, where enough has been seen of that many places.
     fn per_second(self, places: usize) -> Option<f64> {
-        let is_known = self.time_seen >= MEASURED_TIME_MIN && self.calls_seen >= places;
+        let is_known = self.until - self.began >= MEASURED_TIME_MIN && self.calls_seen >= places;
         is_known.then(|| self.calls / self.seconds)
     }
 
-    /// The rate after a further window in which so many calls ended.
-    fn followed_by(self, calls: usize, window: Duration) -> Self {
-        let kept = (-window.div_duration_f64(MEASURED_TIME)).exp();
+    /// The rate by `now`, when so many further calls have ended.
+    fn followed_by(self, calls: usize, now: Instant) -> Self {
+        let time = now - self.until;
+        let kept = (-time.div_duration_f64(MEASURED_TIME)).exp();
         Self {
+            until: now.max(self.until),
             calls: self.calls * kept + calls as f64,
-            seconds: self.seconds * kept + window.as_secs_f64(),
+            seconds: self.seconds * kept + time.as_secs_f64(),
             calls_seen: self.calls_seen + calls,
-            time_seen: self.time_seen + window,
+            ..self
         }
     }
 }
@@ -257,6 +248,22 @@ mod tests {
         assert!(admission.places() > least, "{}", admission.places());
     }
 
+    #[tokio::test]
+    async fn a_queue_that_comes_and_goes_keeps_nobody_from_thinking_over() {
+        let share = Share::new(Turns::new(2));
+        let admission = admission(64, &share);
+        let start = Instant::now();
+        for step in 1..=20 {
+            let now = start + WINDOW / 5 * step;
+            (0..50).for_each(|_| share.note_wait(SLICE * 20));
+            let place = admission.queue.try_enter().unwrap();
+            // As whoever has to wait asks, and has left before the call ends.
+            admission.waiting_max(now);
+            admission.leave(place, now);
+        }
+        assert!(admission.places() < 64);
+    }
+
     /// Calls that wait for a place, for a minute at most.
     async fn waiting(admission: &Arc<Admission>, many: usize) -> Vec<JoinHandle<Option<Place>>> {
         let deadline = Instant::now() + Duration::from_secs(60);
@@ -277,7 +284,7 @@ mod tests {
         let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
         let mut burst = waiting(&admission, 50).await.into_iter();
         // Twenty calls a second end: those who wait already take longer than one should wait.
-        let start = admission.pace().thought_over;
+        let start = admission.pace().rate.unwrap().began;
         for window in 1..=4 {
             let now = start + WINDOW * window;
             assert_eq!(admission.waiting_max(now - WINDOW), usize::MAX, "a slow moment tells nothing");
@@ -302,7 +309,7 @@ mod tests {
         let admission = admission(PLACES, &Share::new(Turns::new(2)));
         let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
         let mut burst = waiting(&admission, 200).await.into_iter();
-        let start = admission.pace().thought_over;
+        let start = admission.pace().rate.unwrap().began;
         for round in 1..=4 {
             let now = start + ROUND * round;
             for place in std::mem::take(&mut inside) {
@@ -310,8 +317,8 @@ mod tests {
                 inside.push(burst.next().unwrap().await.unwrap().unwrap());
             }
             let most = admission.waiting_max(now);
-            // They are 213 a second; those that have just ended weigh a little more.
-            let is_sound = if round == 1 { most == usize::MAX } else { (190..=250).contains(&most) };
+            // They are 213 a second.
+            let is_sound = if round == 1 { most == usize::MAX } else { (213..=215).contains(&most) };
             assert!(is_sound, "{most} after round {round}");
         }
     }
