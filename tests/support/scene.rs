@@ -36,6 +36,9 @@ const MEMORY_TIME_MAX: Duration = Duration::from_secs(30);
 /// Scenes are played one after another: each measures times.
 static STAGE: Mutex<()> = Mutex::const_new(());
 
+/// Keeps scenes from being played while it is held.
+pub type Stage = MutexGuard<'static, ()>;
+
 /// A host under load, and how it was in quiet.
 pub struct Scene {
     /// The host.
@@ -47,7 +50,12 @@ pub struct Scene {
     load: Load,
     began: Instant,
     peak: Peak,
-    _stage: MutexGuard<'static, ()>,
+    _stage: Stage,
+}
+
+/// The stage, for a test that measures times of its own.
+pub async fn stage() -> Stage {
+    STAGE.lock().await
 }
 
 /// A service of this component under `/{name}/`, with these further lines in its section.
@@ -61,7 +69,7 @@ pub fn service(name: &str, package: &str, lines: &str) -> String {
 impl Scene {
     /// A host with this configuration and an innocent service, which has been watched in quiet and is under load now.
     pub async fn open(config: &str) -> Self {
-        let stage = STAGE.lock().await;
+        let stage = stage().await;
         let host = Host::start(&(config.to_owned() + &service("innocent", "misbehaving", ""))).await;
         let client = host.client();
         // What happens only once counts for neither side.

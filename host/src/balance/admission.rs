@@ -34,6 +34,9 @@ const MEASURED_TIME: Duration = Duration::from_secs(1);
 /// together end together, and nothing is seen of them before.
 const MEASURED_TIME_MIN: Duration = Duration::from_millis(200);
 
+/// So many calls must have ended at least: the first one of an instance takes longer than those that follow.
+const MEASURED_CALLS_MIN: usize = 32;
+
 /// Lets calls in.
 pub struct Admission {
     queue: Queue,
@@ -113,15 +116,15 @@ impl Admission {
         self.pace().places(self)
     }
 
-    /// How many may wait now; without end while it is not known how fast calls end.
+    /// How many may wait now. Of those that wait already, the last are told when they cannot be reached any more.
     fn waiting_max(&self, now: Instant) -> usize {
         let mut pace = self.pace();
         let places = pace.places(self);
-        pace.rate_by(now).per_second(places).map_or(usize::MAX, |per_second| {
-            // One may wait even where calls take longer than that: the running one may end soon.
-            let within = |time: Duration| (per_second * time.as_secs_f64()).ceil() as usize;
-            within(QUEUE_TIME).max(places * QUEUE_ROUNDS).min(within(self.wait_max))
-        })
+        let per_second = pace.rate_by(now).per_second(places);
+        self.queue.dismiss_unreachable(per_second, now);
+        // One may wait even where calls take longer than that: the running one may end soon.
+        let within = |time: Duration| (per_second * time.as_secs_f64()).ceil() as usize;
+        within(QUEUE_TIME).max(places * QUEUE_ROUNDS).min(within(self.wait_max))
     }
 
     /// A call that was let in has ended by `now`, and leaves its place.
@@ -130,6 +133,9 @@ impl Admission {
         // Seen only while others wait: a pause would count as time that calls took.
         let is_queued = self.queue.waiting() > 0;
         pace.rate = pace.rate.filter(|_| is_queued).map(|rate| rate.followed_by(1, now));
+        if let Some(rate) = pace.rate {
+            self.queue.dismiss_unreachable(rate.per_second(pace.places(self)), now);
+        }
         if now - pace.thought_over >= WINDOW {
             pace.thought_over = now;
             let restored = pace.think_over(self, self.share.take_stretch());
@@ -184,10 +190,13 @@ impl Rate {
         Self { began: now, until: now, calls: 0.0, seconds: 0.0, calls_seen: 0 }
     }
 
-    /// Calls a second, where enough has been seen of that many places.
-    fn per_second(self, places: usize) -> Option<f64> {
-        let is_known = self.until - self.began >= MEASURED_TIME_MIN && self.calls_seen >= places;
-        is_known.then(|| self.calls / self.seconds)
+    /// Calls a second, no fewer than can be: until enough has been seen of that many places, all that run might end now.
+    fn per_second(self, places: usize) -> f64 {
+        let (time, enough) = (self.until - self.began, places.max(MEASURED_CALLS_MIN));
+        match time >= MEASURED_TIME_MIN && self.calls_seen >= enough {
+            true => self.calls / self.seconds,
+            false => (self.calls_seen + enough) as f64 / time.as_secs_f64(),
+        }
     }
 
     /// The rate by `now`, when so many further calls have ended.
@@ -212,8 +221,16 @@ mod tests {
     use crate::interfaces::cpu::SLICE;
     use crate::interfaces::turns::Turns;
 
+    /// Longer than any of these tests pretends to take.
+    const PATIENCE: Duration = Duration::from_secs(600);
+
     fn admission(places: usize, share: &Arc<Share>) -> Arc<Admission> {
-        Arc::new(Admission::new(places, 1_000, Duration::from_secs(5), share.clone()))
+        Arc::new(Admission::new(places, 1_000, PATIENCE, share.clone()))
+    }
+
+    /// One that lets nobody wait longer than this.
+    fn impatient(places: usize, wait_max: Duration) -> Arc<Admission> {
+        Arc::new(Admission::new(places, 1_000, wait_max, Share::new(Turns::new(2))))
     }
 
     /// Lets a call in and out in each of so many windows, in which all have waited for turns this long.
@@ -238,7 +255,7 @@ mod tests {
         assert_eq!(inside.len(), least);
         // Somebody waits, and nobody is in the way of others any more.
         let waits = admission.clone();
-        let next = tokio::spawn(async move { waits.enter(Instant::now() + Duration::from_secs(60)).await });
+        let next = tokio::spawn(async move { waits.enter(Instant::now() + PATIENCE).await });
         while admission.waiting() == 0 {
             tokio::task::yield_now().await;
         }
@@ -264,9 +281,9 @@ mod tests {
         assert!(admission.places() < 64);
     }
 
-    /// Calls that wait for a place, for a minute at most.
+    /// Calls that wait for a place as long as they may.
     async fn waiting(admission: &Arc<Admission>, many: usize) -> Vec<JoinHandle<Option<Place>>> {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + PATIENCE;
         let calls = (0..many).map(|_| {
             let admission = admission.clone();
             tokio::spawn(async move { admission.enter(deadline).await })
@@ -282,16 +299,16 @@ mod tests {
     async fn a_burst_waits_and_who_would_wait_too_long_is_told_at_once() {
         let admission = admission(4, &Share::new(Turns::new(2)));
         let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
-        let mut burst = waiting(&admission, 50).await.into_iter();
+        let mut burst = waiting(&admission, 80).await.into_iter();
         // Twenty calls a second end: those who wait already take longer than one should wait.
         let start = admission.pace().rate.unwrap().began;
-        for window in 1..=4 {
+        for window in 1..=40 {
             let now = start + WINDOW * window;
-            assert_eq!(admission.waiting_max(now - WINDOW), usize::MAX, "a slow moment tells nothing");
+            assert!(window > 4 || admission.waiting_max(now - WINDOW) > 200, "a slow moment tells little");
             admission.leave(inside.pop().unwrap(), now);
             inside.push(burst.next().unwrap().await.unwrap().unwrap());
         }
-        let most = admission.waiting_max(start + WINDOW * 4);
+        let most = admission.waiting_max(start + WINDOW * 40);
         assert!((19..=21).contains(&most), "{most}");
         let asked = Instant::now();
         assert!(admission.enter(asked + Duration::from_secs(60)).await.is_none());
@@ -299,6 +316,28 @@ mod tests {
         drop(inside);
         for waiting in burst {
             assert!(waiting.await.unwrap().is_some(), "who has waited already is served");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_and_cannot_be_reached_any_more_is_told_as_soon_as_that_is_known() {
+        let admission = impatient(4, Duration::from_secs(20));
+        let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
+        let mut burst = waiting(&admission, 200).await;
+        let start = admission.pace().rate.unwrap().began;
+        for window in 1..=40 {
+            let now = start + WINDOW * 5 * window;
+            admission.leave(inside.pop().unwrap(), now);
+            inside.push(burst.remove(0).await.unwrap().unwrap());
+        }
+        // Four a second, for the ten seconds that they still wait.
+        assert!((39..=41).contains(&admission.waiting()), "{}", admission.waiting());
+        for last in burst.drain(admission.waiting()..) {
+            assert!(last.await.unwrap().is_none());
+        }
+        drop(inside);
+        for first in burst {
+            assert!(first.await.unwrap().is_some());
         }
     }
 
@@ -317,9 +356,9 @@ mod tests {
                 inside.push(burst.next().unwrap().await.unwrap().unwrap());
             }
             let most = admission.waiting_max(now);
-            // They are 213 a second.
-            let is_sound = if round == 1 { most == usize::MAX } else { (213..=215).contains(&most) };
-            assert!(is_sound, "{most} after round {round}");
+            // They are 213 a second; after one round the next might already be over too.
+            let sound = if round == 1 { 426..=428 } else { 213..=215 };
+            assert!(sound.contains(&most), "{most} after round {round}");
         }
     }
 
@@ -329,12 +368,12 @@ mod tests {
         let mut start = Instant::now();
         for burst in 0..3 {
             let mut inside = admission.queue.try_enter().unwrap();
-            assert_eq!(admission.waiting_max(start), usize::MAX, "burst {burst}");
+            assert!(admission.waiting_max(start) > 60, "burst {burst}");
             let waiting = waiting(&admission, 10).await;
             for (index, next) in waiting.into_iter().enumerate() {
                 let now = start + Duration::from_millis(15) * (index as u32 + 1);
                 admission.leave(inside, now);
-                assert_eq!(admission.waiting_max(now), usize::MAX, "call {index} of burst {burst}");
+                assert!(admission.waiting_max(now) > 60, "call {index} of burst {burst}");
                 inside = next.await.unwrap().unwrap();
             }
             admission.leave(inside, start + Duration::from_millis(150));
@@ -344,14 +383,11 @@ mod tests {
 
     #[tokio::test]
     async fn one_may_wait_for_a_call_that_takes_longer_than_anybody_waits() {
-        let admission = admission(1, &Share::new(Turns::new(2)));
-        let mut inside = admission.queue.try_enter().unwrap();
+        let admission = impatient(1, Duration::from_secs(5));
         let start = Instant::now();
-        for (index, next) in waiting(&admission, 5).await.into_iter().enumerate().take(4) {
-            admission.leave(inside, start + Duration::from_secs(20) * (index as u32 + 1));
-            inside = next.await.unwrap().unwrap();
-        }
-        assert_eq!(admission.waiting_max(start + Duration::from_secs(80)), 1);
-        drop(inside);
+        let twenty_seconds_each =
+            Rate { calls: 1.0, seconds: 20.0, calls_seen: 40, ..Rate::beginning(start) };
+        admission.pace().rate = Some(twenty_seconds_each.followed_by(0, start + MEASURED_TIME_MIN));
+        assert_eq!(admission.waiting_max(start + MEASURED_TIME_MIN), 1);
     }
 }
