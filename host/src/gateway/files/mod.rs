@@ -10,6 +10,7 @@ mod listing;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
@@ -60,26 +61,43 @@ impl Files {
             return Err(Refusal::Method { allow: HeaderValue::from_static("GET, HEAD") });
         }
         let (head, _) = request.into_parts();
-        let key = warm::key(rest, ends_with_slash, &head);
-        if let Some(file) = self.warm.find(&key) {
+        let (key, now) = (warm::key(rest, ends_with_slash, &head), Instant::now());
+        let warm = self.warm.find(&key, now);
+        if let Some(file) = warm.as_ref().filter(|file| !file.is_to_be_resolved(now)) {
             return Ok(file.answer(&head));
         }
         let Some(names) = names(rest) else {
             return self.nothing(head, None).await;
         };
-        match self.find(names.clone(), ends_with_slash, &head).await? {
+        let place = self.find(names.clone(), ends_with_slash, &head).await;
+        let file = match place {
+            Ok(Place::File(file)) if file.found.metadata.len() <= warm::FILE_BYTES_MAX => file,
+            _ => {
+                self.warm.forget(&key);
+                return self.other(place?, head, &names).await;
+            }
+        };
+        let file = match warm.filter(|warm| warm.is(&file.found)) {
+            Some(warm) => warm,
+            None => {
+                let cache_control = self.cache_control(&file.found.path);
+                Arc::new(send::read(*file, cache_control).await?)
+            }
+        };
+        self.warm.keep(key, file.clone());
+        Ok(file.answer(&head))
+    }
+
+    /// Answers with what is no small file.
+    async fn other(&self, place: Place, head: Parts, names: &[String]) -> Result<Response, Refusal> {
+        match place {
             Place::File(file) => {
-                let cache_control = self.cache_control(&file.path);
-                if file.metadata.len() > warm::FILE_BYTES_MAX {
-                    return send::file(*file, cache_control, head).await;
-                }
-                let file = Arc::new(send::read(*file, cache_control).await?);
-                self.warm.keep(key, file.clone());
-                Ok(file.answer(&head))
+                let cache_control = self.cache_control(&file.found.path);
+                send::file(*file, cache_control, head).await
             }
             Place::FolderWithoutSlash => Ok(redirect(&head)),
             Place::Folder(folder) => Ok(listing::answer(&folder, head.uri.path())),
-            Place::Nothing => self.nothing(head, Some(&names)).await,
+            Place::Nothing => self.nothing(head, Some(names)).await,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -37,6 +38,13 @@ pub enum Place {
 pub struct OpenFile {
     /// The file.
     pub file: File,
+    /// What was found of it.
+    pub found: Found,
+}
+
+/// What was found of a file.
+#[derive(Debug)]
+pub struct Found {
     /// What it was when it was opened.
     pub metadata: Metadata,
     /// Where it really lies.
@@ -69,6 +77,21 @@ pub struct Entry {
     pub bytes: Option<u64>,
     /// Its name.
     pub name: String,
+}
+
+impl Found {
+    /// Whether the same was found, unchanged.
+    pub fn is(&self, other: &Self) -> bool {
+        let Self { metadata: _, place, path, extension, coding, has_codings } = self;
+        self.is_of(&other.metadata)
+            && (place, path, extension) == (&other.place, &other.path, &other.extension)
+            && (coding, has_codings) == (&other.coding, &other.has_codings)
+    }
+
+    /// Whether a file is the same, unchanged.
+    pub fn is_of(&self, metadata: &Metadata) -> bool {
+        identity(&self.metadata) == identity(metadata)
+    }
 }
 
 /// Finds what the names lead to, in one of the codings or in none.
@@ -132,22 +155,15 @@ fn file(root: &Path, asked: &Path, real: &Path, path: String, codings: &[Coding]
         let Some(real) = real else { continue };
         if let Some((file, metadata)) = open(root, &real)? {
             let coding = Some(*coding);
-            let open = OpenFile { file, metadata, place: real, path, extension, coding, has_codings };
-            return Ok(Place::File(Box::new(open)));
+            let found = Found { metadata, place: real, path, extension, coding, has_codings };
+            return Ok(Place::File(Box::new(OpenFile { file, found })));
         }
     }
     Ok(match open(root, real)? {
         Some((file, metadata)) => {
             let place = real.to_owned();
-            Place::File(Box::new(OpenFile {
-                file,
-                metadata,
-                place,
-                path,
-                extension,
-                coding: None,
-                has_codings,
-            }))
+            let found = Found { metadata, place, path, extension, coding: None, has_codings };
+            Place::File(Box::new(OpenFile { file, found }))
         }
         None => Place::Nothing,
     })
@@ -183,6 +199,18 @@ fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
         || is(Errno::LOOP)
         || is(Errno::NXIO)
+}
+
+/// What changes when a file is replaced or written.
+fn identity(metadata: &Metadata) -> [i128; 5] {
+    let time = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
+    [
+        metadata.dev().into(),
+        metadata.ino().into(),
+        metadata.len().into(),
+        time(metadata.mtime(), metadata.mtime_nsec()),
+        time(metadata.ctime(), metadata.ctime_nsec()),
+    ]
 }
 
 /// What would be served of a folder.

@@ -18,10 +18,9 @@ use tokio::io::{AsyncRead, AsyncSeek, ReadBuf};
 use tower_http::services::ServeDir;
 use tower_http::services::fs::{Backend, File};
 
-use super::place::OpenFile;
+use super::place::{Found, OpenFile};
 use super::warm::{FILE_BYTES_MAX, WarmFile};
 use crate::body::{self, BodyError, Request, Response};
-use crate::gateway::coding::Coding;
 use crate::gateway::pages;
 use crate::gateway::part::{self, Part};
 use crate::gateway::reply::Refusal;
@@ -49,14 +48,13 @@ pub async fn file(file: OpenFile, cache_control: HeaderValue, head: Parts) -> Re
     *response.status_mut() = part.status();
     let headers = response.headers_mut();
     set_headers(&single, headers, cache_control);
-    part.narrow(headers, single.metadata.len());
+    part.narrow(headers, single.found.metadata.len());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, super::NO_SNIFF);
     Ok(response)
 }
 
 /// Reads a small file whole, with the head of the response; it may have become another since it was opened.
 pub async fn read(file: OpenFile, cache_control: HeaderValue) -> Result<WarmFile, Refusal> {
-    let place = file.place.clone();
     let single = Single::of(file);
     let (head, body) = call(&single, Method::GET, None).await?.into_parts();
     let bytes = Limited::new(body, READ_BYTES_MAX).collect().await.map_err(|error| {
@@ -67,7 +65,7 @@ pub async fn read(file: OpenFile, cache_control: HeaderValue) -> Result<WarmFile
     set_headers(&single, &mut headers, cache_control);
     // Somebody may write it while it is read.
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-    Ok(WarmFile { place, metadata: single.metadata, headers, bytes })
+    Ok(WarmFile::new(single.found, headers, bytes))
 }
 
 /// Answers with the whole file under another status, which stands for no file that could be asked for again.
@@ -94,7 +92,7 @@ async fn asked(single: &Single, head: &Parts) -> Result<Part, Refusal> {
         return Ok(Part::All);
     }
     let whole = call(single, Method::HEAD, None).await?;
-    Ok(Part::asked(whole.headers(), Some(single.metadata.len()), &head.method, &head.headers))
+    Ok(Part::asked(whole.headers(), Some(single.found.metadata.len()), &head.method, &head.headers))
 }
 
 async fn call(single: &Single, method: Method, range: Option<&Range<u64>>) -> Result<Response, Refusal> {
@@ -128,10 +126,10 @@ fn set_headers(single: &Single, headers: &mut HeaderMap, cache_control: HeaderVa
     if let Some(value) = with_charset {
         headers.insert(header::CONTENT_TYPE, value);
     }
-    if single.has_codings {
+    if single.found.has_codings {
         headers.append(header::VARY, HeaderValue::from_static("accept-encoding"));
     }
-    if let Some(coding) = single.coding {
+    if let Some(coding) = single.found.coding {
         headers.insert(header::CONTENT_ENCODING, coding.name());
     }
     headers.insert(header::CACHE_CONTROL, cache_control);
@@ -142,26 +140,17 @@ fn set_headers(single: &Single, headers: &mut HeaderMap, cache_control: HeaderVa
 #[derive(Debug, Clone)]
 struct Single {
     file: Arc<std::fs::File>,
-    metadata: Metadata,
-    extension: Option<String>,
-    coding: Option<Coding>,
-    has_codings: bool,
+    found: Arc<Found>,
 }
 
 impl Single {
     fn of(file: OpenFile) -> Self {
-        Self {
-            file: Arc::new(file.file),
-            metadata: file.metadata,
-            extension: file.extension,
-            coding: file.coding,
-            has_codings: file.has_codings,
-        }
+        Self { file: Arc::new(file.file), found: Arc::new(file.found) }
     }
 
     /// A name by which its type is guessed; what stands in the real one is no part of it.
     fn name(&self) -> Uri {
-        let extension = self.extension.as_deref().unwrap_or_default();
+        let extension = self.found.extension.as_deref().unwrap_or_default();
         let is_plain = extension.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+".contains(&byte));
         let name = if is_plain { format!("/file.{extension}") } else { "/file".to_owned() };
         name.parse().unwrap_or_else(|_| Uri::from_static("/file"))
@@ -176,11 +165,11 @@ impl Backend for Single {
 
     fn open(&self, _: PathBuf) -> Self::OpenFuture {
         let file = self.file.try_clone().map(tokio::fs::File::from_std);
-        ready(file.map(|file| Opened { file, metadata: self.metadata.clone() }))
+        ready(file.map(|file| Opened { file, metadata: self.found.metadata.clone() }))
     }
 
     fn metadata(&self, _: PathBuf) -> Self::MetadataFuture {
-        ready(Ok(self.metadata.clone()))
+        ready(Ok(self.found.metadata.clone()))
     }
 }
 

@@ -1,19 +1,18 @@
 //! Small files that were asked for lately, kept in memory with their heads.
 //!
-//! Each is looked at again for every request, so that a change of the file shows at once; what its path leads to is
-//! found anew every second.
+//! Each is looked at again after a millisecond, so that a change of the file shows at once; what its path leads to is
+//! found anew after a second, by one request while others are answered.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, header};
 use moka::sync::Cache;
 
+use super::place::Found;
 use crate::body::{self, Response};
 use crate::gateway::coding::{Accepted, Coding};
 use crate::gateway::part::{self, Part};
@@ -24,8 +23,14 @@ pub const FILE_BYTES_MAX: u64 = 1 << 20;
 /// What all files of a route that are kept may take.
 const ALL_BYTES_MAX: u64 = 64 << 20;
 
-/// How long a file is kept without its path being resolved again: a link may lead elsewhere by then.
-const TIME: Duration = Duration::from_secs(1);
+/// How old may be what is known of a file: nobody who changes it can tell, and under load it is much fewer looks.
+const LOOK_TIME: Duration = Duration::from_millis(1);
+
+/// When the path of a file is resolved again: a link may lead elsewhere by then.
+const FIND_TIME: Duration = Duration::from_secs(1);
+
+/// How long a file is kept without that. Whoever comes while its path is being resolved gets it.
+const TIME: Duration = FIND_TIME.saturating_mul(2);
 
 /// What each file costs beside its bytes, about.
 const OVERHEAD_BYTES: usize = 1024;
@@ -39,14 +44,16 @@ pub struct Warm {
 /// A whole file as it is answered with.
 #[derive(Debug)]
 pub struct WarmFile {
-    /// Where it really lies.
-    pub place: PathBuf,
-    /// What it was when it was read.
-    pub metadata: Metadata,
+    found: Arc<Found>,
     /// The fields of the response with all of it.
-    pub headers: HeaderMap,
+    headers: HeaderMap,
     /// All of it.
-    pub bytes: Bytes,
+    bytes: Bytes,
+    read: Instant,
+    /// When it was last looked at, in nanoseconds since it was read.
+    looked: AtomicU64,
+    /// When its path was last resolved, likewise.
+    resolved: AtomicU64,
 }
 
 impl Warm {
@@ -58,19 +65,24 @@ impl Warm {
         Self { files }
     }
 
-    /// What a request for this path gets, if it is kept and still there.
-    pub fn find(&self, key: &str) -> Option<Arc<WarmFile>> {
+    /// What a request for this path gets now, if it is kept and still there.
+    pub fn find(&self, key: &str, now: Instant) -> Option<Arc<WarmFile>> {
         let file = self.files.get(key)?;
-        if file.is_there() {
+        if file.is_there(now) {
             return Some(file);
         }
-        self.files.invalidate(key);
+        self.forget(key);
         None
     }
 
-    /// Keeps a file.
+    /// Keeps a file, for longer if it is kept already.
     pub fn keep(&self, key: String, file: Arc<WarmFile>) {
         self.files.insert(key, file);
+    }
+
+    /// Keeps it no longer.
+    pub fn forget(&self, key: &str) {
+        self.files.invalidate(key);
     }
 }
 
@@ -84,6 +96,22 @@ pub fn key(rest: &str, ends_with_slash: bool, head: &Parts) -> String {
 }
 
 impl WarmFile {
+    /// What was found and read just now.
+    pub fn new(found: Arc<Found>, headers: HeaderMap, bytes: Bytes) -> Self {
+        let (looked, resolved) = Default::default();
+        Self { found, headers, bytes, read: Instant::now(), looked, resolved }
+    }
+
+    /// Whether whoever asks is to resolve its path again; that is one of all who ask by then.
+    pub fn is_to_be_resolved(&self, now: Instant) -> bool {
+        self.is_first(&self.resolved, now, FIND_TIME)
+    }
+
+    /// Whether what was found now is the same, unchanged.
+    pub fn is(&self, found: &Found) -> bool {
+        self.found.is(found)
+    }
+
     /// Answers with it, with a part of it, or that the client has it.
     pub fn answer(&self, head: &Parts) -> Response {
         let length = self.bytes.len() as u64;
@@ -101,27 +129,24 @@ impl WarmFile {
     }
 
     /// Whether the same file lies there, unchanged.
-    fn is_there(&self) -> bool {
-        let now = self.place.symlink_metadata();
-        now.is_ok_and(|now| identity(&now) == identity(&self.metadata))
+    fn is_there(&self, now: Instant) -> bool {
+        let is_known = !self.is_first(&self.looked, now, LOOK_TIME);
+        is_known || self.found.place.symlink_metadata().is_ok_and(|now| self.found.is_of(&now))
     }
-}
 
-/// What changes when a file is replaced or written.
-fn identity(metadata: &Metadata) -> [i128; 5] {
-    let time = |seconds: i64, nanoseconds: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds);
-    [
-        metadata.dev().into(),
-        metadata.ino().into(),
-        metadata.len().into(),
-        time(metadata.mtime(), metadata.mtime_nsec()),
-        time(metadata.ctime(), metadata.ctime_nsec()),
-    ]
+    /// Whether nobody has done for so long what was last done then; who is told so does it now.
+    fn is_first(&self, last: &AtomicU64, now: Instant, time: Duration) -> bool {
+        let now = now.saturating_duration_since(self.read).as_nanos() as u64;
+        let then = last.load(Ordering::Relaxed);
+        now >= then + time.as_nanos() as u64
+            && last.compare_exchange(then, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::{Path, PathBuf};
 
     use http::{HeaderValue, Request, StatusCode};
     use http_body_util::BodyExt;
@@ -129,28 +154,64 @@ mod tests {
     use super::*;
 
     /// The same file, read now.
-    fn read(place: &std::path::Path) -> Arc<WarmFile> {
+    fn read(place: &Path) -> Arc<WarmFile> {
         let bytes = Bytes::from(fs::read(place).unwrap());
         let headers = HeaderMap::from_iter([(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()))]);
-        Arc::new(WarmFile { place: place.into(), metadata: place.metadata().unwrap(), headers, bytes })
+        Arc::new(WarmFile::new(Arc::new(found(place)), headers, bytes))
+    }
+
+    fn found(place: &Path) -> Found {
+        Found {
+            metadata: place.metadata().unwrap(),
+            place: place.into(),
+            path: "page".into(),
+            extension: None,
+            coding: None,
+            has_codings: false,
+        }
+    }
+
+    fn temporary(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("hostel-warm-{name}-{}", std::process::id()))
     }
 
     #[tokio::test]
     async fn a_file_answers_from_memory_until_it_changes() {
-        let place = std::env::temp_dir().join(format!("hostel-warm-{}", std::process::id()));
+        let place = temporary("changes");
         fs::write(&place, "0123456789").unwrap();
         let warm = Warm::new();
         warm.keep("page".into(), read(&place));
         let (head, ()) =
             Request::get("/page").header(header::RANGE, "bytes=2-4").body(()).unwrap().into_parts();
-        let answer = warm.find("page").unwrap().answer(&head);
+        let later = Instant::now() + LOOK_TIME;
+        let answer = warm.find("page", later).unwrap().answer(&head);
         assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
         assert_eq!(answer.headers()[header::CONTENT_LENGTH], "3");
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "234");
         fs::write(&place, "other").unwrap();
-        assert!(warm.find("page").is_none(), "written");
+        assert!(warm.find("page", later + LOOK_TIME).is_none(), "written");
         warm.keep("page".into(), read(&place));
         fs::remove_file(&place).unwrap();
-        assert!(warm.find("page").is_none(), "removed");
+        assert!(warm.find("page", Instant::now() + LOOK_TIME).is_none(), "removed");
+    }
+
+    #[test]
+    fn one_of_those_who_ask_resolves_the_path_again() {
+        let place = temporary("resolved");
+        fs::write(&place, "page").unwrap();
+        let file = read(&place);
+        let later = Instant::now() + FIND_TIME;
+        assert!(!file.is_to_be_resolved(file.read), "just found");
+        assert!(file.is_to_be_resolved(later));
+        assert!(!file.is_to_be_resolved(later), "somebody does");
+        assert!(file.is_to_be_resolved(later + FIND_TIME));
+        assert!(file.is(&found(&place)));
+        assert!(
+            !file.is(&Found { has_codings: true, ..found(&place) }),
+            "others get it in another coding now"
+        );
+        fs::write(&place, "another").unwrap();
+        assert!(!file.is(&found(&place)), "written");
+        fs::remove_file(&place).unwrap();
     }
 }
