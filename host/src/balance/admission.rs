@@ -23,8 +23,8 @@ const STRETCH_MAX: f64 = 3.0;
 /// only makes everybody late.
 const QUEUE_TIME: Duration = Duration::from_secs(1);
 
-/// So many may wait for each place however slow calls are: who comes in a burst is served a few calls later.
-const QUEUE_ROUNDS: usize = 4;
+/// So many may wait for each place however slow calls are: who comes in a burst is served two calls later.
+const QUEUE_ROUNDS: usize = 2;
 
 /// How far back it is measured how fast calls end: every place serves a few calls in that time, and the machine may
 /// have done something else for a moment of it.
