@@ -89,7 +89,8 @@ impl Admission {
         self.queue.try_enter()
     }
 
-    /// Lets a call in, or has it wait at most until `deadline`; none when too many wait, or its time is over.
+    /// Lets a call in, or has it wait at most until `deadline`; none when too many wait, its time is over, or it cannot be
+    /// reached in its time.
     pub async fn enter(&self, deadline: Instant) -> Option<Place> {
         if let Some(place) = self.queue.try_enter() {
             return Some(place);
@@ -131,8 +132,8 @@ impl Admission {
     pub fn leave(&self, place: Place, now: Instant) {
         let mut pace = self.pace();
         // Seen only while others wait: a pause would count as time that calls took.
-        let is_queued = self.queue.waiting() > 0;
-        pace.rate = pace.rate.filter(|_| is_queued).map(|rate| rate.followed_by(1, now));
+        let rate = pace.rate.filter(|_| self.queue.waiting() > 0);
+        pace.rate = rate.map(|rate| rate.followed_by(1, now));
         if let Some(rate) = pace.rate {
             self.queue.dismiss_unreachable(rate.per_second(pace.places(self)), now);
         }

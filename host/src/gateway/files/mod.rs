@@ -62,8 +62,8 @@ impl Files {
         }
         let (head, _) = request.into_parts();
         let (key, now) = (warm::key(rest, ends_with_slash, &head), Instant::now());
-        let warm = self.warm.find(&key, now);
-        if let Some(file) = warm.as_ref().filter(|file| !file.is_to_be_resolved(now)) {
+        let known = self.warm.find(&key, now);
+        if let Some(file) = known.as_ref().filter(|file| !file.is_to_be_resolved(now)) {
             return Ok(file.answer(&head));
         }
         let Some(names) = names(rest) else {
@@ -77,8 +77,8 @@ impl Files {
                 return self.other(place?, head, &names).await;
             }
         };
-        let file = match warm.filter(|warm| warm.is(&file.found)) {
-            Some(warm) => warm,
+        let file = match known.filter(|known| known.is(&file.found)) {
+            Some(known) => known,
             None => {
                 let cache_control = self.cache_control(&file.found.path);
                 Arc::new(send::read(*file, cache_control).await?)
