@@ -104,7 +104,7 @@ fn call(issuer: &IssuerConfig, wanted: &WantedToken) -> Result<Call, Problem> {
         .header(header::CONTENT_LENGTH, text.len())
         .header(&CALLER, ServiceName::of_host().as_str());
     Ok(Call {
-        request: request.body(body::full(text)).map_err(|_| malformed())?,
+        request: Box::new(request.body(body::full(text)).map_err(|_| malformed())?),
         request_id: RequestId::new().as_str().into(),
         trace: TraceContext::new(),
         route: None,

@@ -18,8 +18,8 @@ const BUSY_RETRY: Duration = Duration::from_secs(1);
 
 /// A request on its way to a service.
 pub struct Call {
-    /// What is sent; its `hostel-*` headers are the host's own.
-    pub request: Request,
+    /// What is sent; its `hostel-*` headers are the host's own. Boxed, as a call is moved often.
+    pub request: Box<Request>,
     /// The id of the request at the gateway.
     pub request_id: Arc<str>,
     /// The trace it belongs to.

@@ -25,8 +25,7 @@ pub async fn probe(service: &Arc<Service>) {
     let deadline = Instant::now() + PROBE_TIME_MAX;
     let Ok(mut lease) = version.pool.acquire(deadline).await else { return };
     let call = Call::new(RequestId::new().into(), TraceContext::new(), deadline);
-    let Some(instance) = lease.instance() else { return };
-    let verdict = match instance.health(Arc::new(call)).await {
+    let verdict = match lease.instance().health(Arc::new(call)).await {
         Ok(verdict) => {
             lease.give_back();
             verdict

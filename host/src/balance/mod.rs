@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
 //! `verdict` is what a try says about whom it asked, unless its client's `upload` was waited for; `service` is one
-//! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls,
+//! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls, `lease` one on loan,
 //! `breaker` counts failures for its `circuit`, `health` is its probe; `upstream` is an external service with the state
 //! of each `address`, `pick` chooses among them, `outlier` and `check` find those that fail, `client` speaks to them
 //! over what `connect` makes, `stream` is what comes back; `retry` tries calls again, with the body that `lend` kept.
@@ -14,6 +14,7 @@ pub mod service;
 pub mod queue;
 pub mod admission;
 pub mod pool;
+pub mod lease;
 pub mod breaker;
 pub mod circuit;
 pub mod health;
@@ -200,19 +201,12 @@ impl Balancer {
         self.table.store(Arc::new(table));
     }
 
-    async fn send_sibling(self, sibling: SiblingCall) -> Result<Response, SiblingError> {
-        let SiblingCall { caller, service, request, request_id, trace, deadline, depth } = sibling;
-        let call = Call {
-            request,
-            request_id,
-            trace,
-            route: None,
-            deadline,
-            depth,
-            client: None,
-            keeps_host: false,
-            retry: None,
-        };
+    async fn send_sibling(
+        self,
+        caller: ServiceName,
+        service: ServiceName,
+        call: Call,
+    ) -> Result<Response, SiblingError> {
         let result = self.send(&service, call).await;
         let status = result.as_ref().map_or(0, |answer| answer.response.status().as_u16());
         self.metrics.call(&caller, &service, status);
@@ -254,8 +248,20 @@ impl Target {
 }
 
 impl Siblings for Balancer {
-    fn send(&self, call: SiblingCall) -> BoxFuture<'static, Result<Response, SiblingError>> {
-        self.clone().send_sibling(call).boxed()
+    fn send(&self, sibling: SiblingCall) -> BoxFuture<'static, Result<Response, SiblingError>> {
+        let SiblingCall { caller, service, request, request_id, trace, deadline, depth } = sibling;
+        let call = Call {
+            request,
+            request_id,
+            trace,
+            route: None,
+            deadline,
+            depth,
+            client: None,
+            keeps_host: false,
+            retry: None,
+        };
+        self.clone().send_sibling(caller, service, call).boxed()
     }
 }
 

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use slab::Slab;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::balance::admission::Admission;
+use crate::balance::lease::{Admitted, Entrant, Lease};
 use crate::balance::queue::{Place, Queue};
 use crate::config::Instances;
 use crate::runtime::blueprint::Blueprint;
@@ -41,7 +42,8 @@ pub struct Pool {
 #[derive(Default)]
 struct State {
     /// The warmest last: it is handed out next, so that its memory is still in the processor's caches.
-    idle: Vec<Instance>,
+    #[expect(clippy::vec_box, reason = "each goes in and out with every call, and is large")]
+    idle: Vec<Box<Instance>>,
     busy: Slab<Busy>,
     retired: bool,
 }
@@ -92,25 +94,6 @@ pub enum NoInstance {
     Failed(GuestFailure),
 }
 
-/// A call that was let in; dropping it makes room for the next.
-pub struct Admitted {
-    pool: Arc<Pool>,
-    place: Option<Place>,
-}
-
-/// An instance on loan for one call. Dropped without `give_back`, it is thrown away.
-pub struct Lease {
-    /// Dropped before its place is free for the next.
-    instance: Option<Instance>,
-    admitted: Admitted,
-    /// Its entry among the busy ones.
-    entry: Option<usize>,
-    /// Its place among those that handle one request alone.
-    _alone: Option<Place>,
-    /// The share of instances that messages may use.
-    _turn: Option<OwnedSemaphorePermit>,
-}
-
 impl Pool {
     /// A pool without instances.
     pub fn new(blueprint: Blueprint, settings: Instances) -> Arc<Self> {
@@ -149,7 +132,7 @@ impl Pool {
     /// When all are busy for too long.
     pub async fn admit(self: &Arc<Self>, deadline: Instant) -> Result<Admitted, NoInstance> {
         let place = self.admission.enter(deadline).await.ok_or(NoInstance::Busy)?;
-        Ok(Admitted { pool: self.clone(), place: Some(place) })
+        Ok(Admitted::new(self.clone(), Some(place)))
     }
 
     /// Cancelled when calls that still run must end.
@@ -158,7 +141,7 @@ impl Pool {
     }
 
     /// Adds an instance that was made elsewhere, such as the one that a deploy tried out.
-    pub fn add(&self, instance: Instance) {
+    pub fn add(&self, instance: Box<Instance>) {
         // One that could only handle a request beside others is of no use here.
         let is_useful = self.crowd.is_none()
             || self.alone.places_max() > 0
@@ -184,18 +167,15 @@ impl Pool {
 
     /// Lets in a call that drives an instance of its own, if it need not wait; `depth` is how many services called each
     /// other. A guest does not drive one of WASI 0.3: a store runs its tasks within those of no other.
-    pub fn try_enter(self: &Arc<Self>, depth: u8) -> Option<Lease> {
+    pub fn try_enter(self: &Arc<Self>, depth: u8) -> Option<Entrant> {
         if self.crowd.is_none() {
             let place = self.admission.try_enter()?;
-            return Some(Lease::new(Admitted { pool: self.clone(), place: Some(place) }));
+            return Some(Entrant::new(Admitted::new(self.clone(), Some(place))));
         }
         if depth > 0 {
             return None;
         }
-        let alone = self.alone.try_enter()?;
-        let mut lease = Lease::new(Admitted { pool: self.clone(), place: None });
-        lease._alone = Some(alone);
-        Some(lease)
+        Some(Entrant::alone(self.clone(), self.alone.try_enter()?))
     }
 
     /// Lends an instance, waiting in a bounded queue while all are busy, at most until `deadline`.
@@ -204,7 +184,7 @@ impl Pool {
     ///
     /// When all are busy for too long, or one cannot be made.
     pub async fn acquire(self: &Arc<Self>, deadline: Instant) -> Result<Lease, NoInstance> {
-        Lease::new(self.admit(deadline).await?).filled().await
+        Entrant::new(self.admit(deadline).await?).take().await
     }
 
     /// Lends an instance for a message, however long it takes: their number is bounded by who asks.
@@ -215,9 +195,7 @@ impl Pool {
     pub async fn acquire_for_delivery(self: &Arc<Self>) -> Result<Lease, NoInstance> {
         let turn = self.deliveries.clone().acquire_owned().await.map_err(|_| NoInstance::Retired)?;
         let place = self.admission.enter_patiently().await.ok_or(NoInstance::Retired)?;
-        let mut lease = Lease::new(Admitted { pool: self.clone(), place: Some(place) });
-        lease._turn = Some(turn);
-        lease.filled().await
+        Entrant::message(Admitted::new(self.clone(), Some(place)), turn).take().await
     }
 
     /// Drops instances that have had nothing to do for long, down to the minimum.
@@ -283,6 +261,46 @@ impl Pool {
         all
     }
 
+    /// Lends an idle instance, with its entry among the busy ones.
+    pub(super) fn take_idle(&self) -> Option<(Box<Instance>, usize)> {
+        let mut state = self.state();
+        let instance = state.idle.pop()?;
+        let index = state.note_busy(&instance);
+        Some((instance, index))
+    }
+
+    /// Notes an instance that goes to work; answers its entry.
+    pub(super) fn note_busy(&self, instance: &Instance) -> usize {
+        self.state().note_busy(instance)
+    }
+
+    /// Takes an instance back that has done its work.
+    pub(super) fn take_back(&self, instance: Box<Instance>, index: usize) {
+        let is_kept = instance.is_reusable(self.settings.reuse);
+        // Under one lock: whoever takes the instance next must not be uncounted by this call.
+        let mut state = self.state();
+        state.busy.remove(index);
+        let spare = match is_kept && !state.retired {
+            true => {
+                state.idle.push(instance);
+                None
+            }
+            false => Some(instance),
+        };
+        drop(state);
+        drop(spare);
+    }
+
+    /// Removes an entry whose instance is gone.
+    pub(super) fn forget_busy(&self, index: usize) {
+        self.state().busy.remove(index);
+    }
+
+    /// A call has ended by `now`.
+    pub(super) fn leave(&self, place: Place, now: Instant) {
+        self.admission.leave(place, now);
+    }
+
     /// Instances that are kept however little they have to do. Those of a crowd come by themselves.
     fn kept(&self) -> usize {
         match self.crowd {
@@ -297,99 +315,8 @@ impl Pool {
 }
 
 impl State {
-    /// Notes an instance that goes to work; answers its entry.
-    fn enter(&mut self, instance: &Instance) -> usize {
+    fn note_busy(&mut self, instance: &Instance) -> usize {
         let (name, calls) = (instance.name().clone(), instance.calls() + 1);
         self.busy.insert(Busy { name, since: Instant::now(), calls })
-    }
-}
-
-impl Admitted {
-    /// The call has ended by `now`.
-    fn leave(&mut self, now: Instant) {
-        if let Some(place) = self.place.take() {
-            self.pool.admission.leave(place, now);
-        }
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        if self.place.is_some() {
-            self.leave(Instant::now());
-        }
-    }
-}
-
-impl Lease {
-    /// For a call that was let in, without an instance yet.
-    fn new(admitted: Admitted) -> Self {
-        Self { instance: None, admitted, entry: None, _alone: None, _turn: None }
-    }
-
-    /// Takes an idle instance; answers whether there was one.
-    pub fn take_warm(&mut self) -> bool {
-        let mut state = self.admitted.pool.state();
-        self.instance = state.idle.pop();
-        self.entry = self.instance.as_ref().map(|instance| state.enter(instance));
-        self.instance.is_some()
-    }
-
-    /// The same with an instance: an idle one, or a new one.
-    ///
-    /// # Errors
-    ///
-    /// When none can be made.
-    pub async fn filled(mut self) -> Result<Self, NoInstance> {
-        if self.take_warm() {
-            return Ok(self);
-        }
-        let made = Box::pin(self.admitted.pool.blueprint.instantiate()).await;
-        let instance = made.map_err(|failure| match failure {
-            GuestFailure::NoRoom(_) => NoInstance::Busy,
-            other => NoInstance::Failed(other),
-        })?;
-        self.entry = Some(self.admitted.pool.state().enter(&instance));
-        self.instance = Some(instance);
-        Ok(self)
-    }
-
-    /// The instance, unless it was given back.
-    pub fn instance(&mut self) -> Option<&mut Instance> {
-        self.instance.as_mut()
-    }
-
-    /// Its name.
-    pub fn name(&self) -> Option<&Arc<str>> {
-        self.instance.as_ref().map(Instance::name)
-    }
-
-    /// Gives the instance back after a call that ended well.
-    pub fn give_back(mut self) {
-        let (Some(instance), Some(entry)) = (self.instance.take(), self.entry.take()) else { return };
-        let now = instance.idle_since();
-        let pool = &self.admitted.pool;
-        let is_kept = instance.is_reusable(pool.settings.reuse);
-        // Under one lock: whoever takes the instance next must not be uncounted by this lease.
-        let mut state = pool.state();
-        state.busy.remove(entry);
-        let spare = match is_kept && !state.retired {
-            true => {
-                state.idle.push(instance);
-                None
-            }
-            false => Some(instance),
-        };
-        drop(state);
-        drop(spare);
-        self.admitted.leave(now);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(entry) = self.entry.take() {
-            self.admitted.pool.state().busy.remove(entry);
-        }
     }
 }

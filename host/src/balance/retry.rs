@@ -14,7 +14,7 @@ use crate::balance::Target;
 use crate::balance::call::{Answer, Call, CallError, Tries};
 use crate::balance::lend::Lender;
 use crate::balance::verdict::is_passing;
-use crate::body::{Request, copy_head};
+use crate::body::{Request, copy_head, empty};
 use crate::config::Retry;
 
 /// What one repeated call costs, in hundredths: a call earns as many as the policy has percent.
@@ -82,35 +82,16 @@ struct Spare {
 impl Spare {
     /// The call to be made now, and what is kept of it.
     fn of(mut call: Call) -> (Self, Call) {
-        let kept = copy_head(&call.request);
-        let (head, body) = std::mem::replace(&mut call.request, kept).into_parts();
-        let (lender, body) = Lender::lend(body);
-        let spare = Self { call, lender };
-        let now = spare.with(Request::from_parts(head, body));
-        (spare, now)
+        let (lender, body) = Lender::lend(std::mem::replace(call.request.body_mut(), empty()));
+        *call.request.body_mut() = body;
+        let kept = with(&call, copy_head(&call.request));
+        (Self { call: kept, lender }, call)
     }
 
     /// The call once more; none when its body is used up.
     fn call(&mut self) -> Option<Call> {
         let body = self.lender.lend_again()?;
-        let request = copy_head(&self.call.request).map(|_| body);
-        Some(self.with(request))
-    }
-
-    fn with(&self, request: Request) -> Call {
-        let Call { request: _, request_id, trace, route, deadline, depth, client, keeps_host, retry } =
-            &self.call;
-        Call {
-            request,
-            request_id: request_id.clone(),
-            trace: *trace,
-            route: route.clone(),
-            deadline: *deadline,
-            depth: *depth,
-            client: *client,
-            keeps_host: *keeps_host,
-            retry: retry.clone(),
-        }
+        Some(with(&self.call, copy_head(&self.call.request).map(|_| body)))
     }
 
     /// Whether the call may have had an effect and can be made again all the same.
@@ -131,6 +112,22 @@ impl Spare {
             Ok(answer) => is_passing(answer.response.status()) && self.is_repeatable(target),
             Err(_) => false,
         }
+    }
+}
+
+/// The same call with this request.
+fn with(call: &Call, request: Request) -> Call {
+    let Call { request: _, request_id, trace, route, deadline, depth, client, keeps_host, retry } = call;
+    Call {
+        request: Box::new(request),
+        request_id: request_id.clone(),
+        trace: *trace,
+        route: route.clone(),
+        deadline: *deadline,
+        depth: *depth,
+        client: *client,
+        keeps_host: *keeps_host,
+        retry: retry.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -14,7 +15,8 @@ use crate::backends::messaging::{Delivery, Outcome};
 use crate::balance::breaker::Pass;
 use crate::balance::call::{Answer, Call, CallError};
 use crate::balance::circuit::Circuit;
-use crate::balance::pool::{Lease, NoInstance, Pool};
+use crate::balance::lease::Lease;
+use crate::balance::pool::{NoInstance, Pool};
 use crate::balance::retry::Budget;
 use crate::balance::verdict::{Excuses, Verdict};
 use crate::body::{Request, keeping};
@@ -131,14 +133,13 @@ impl Service {
         let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
         // Boxed, as few calls wait: the way of a call is moved as one future.
         let lease = match version.pool.try_enter(call.depth) {
-            Some(mut lease) => {
-                if lease.take_warm() {
+            Some(entrant) => match entrant.take_warm() {
+                Ok(lease) => {
                     version.context().queue_wait.observe(Duration::ZERO);
                     lease
-                } else {
-                    Box::pin(self.entered(&version, pass, lease.filled())).await?
                 }
-            }
+                Err(entrant) => Box::pin(self.entered(&version, pass, entrant.take())).await?,
+            },
             None if version.pool.crowd().is_some() => {
                 return Box::pin(self.send_to_crowd(version, call, pass)).await;
             }
@@ -171,7 +172,7 @@ impl Service {
         let (mut request, deadline) = (call.request, call.deadline);
         let own_deadline = guest_call.began + version.context().config.limits.time;
         let excuses = Excuses::watch(&mut request, own_deadline, deadline);
-        let (instance, result) = crowd.handle(request, guest_call.clone()).await;
+        let (instance, result) = crowd.handle(*request, guest_call.clone()).await;
         match result {
             Ok(response) => {
                 version.note(pass, Verdict::Answered);
@@ -213,14 +214,13 @@ impl Service {
             key: format!("{}/{}/{}", delivery.domain, delivery.source, delivery.id),
         });
         let call = Arc::new(call);
-        let Some(instance) = lease.instance() else { return (number, Err(GuestFailure::Timeout("drain"))) };
         let result = tokio::select! {
-            result = instance.handle_message(delivery, call.clone()) => result,
+            result = lease.instance().handle_message(delivery, call.clone()) => result,
             () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
         };
         match &result {
             Ok(_) => lease.give_back(),
-            Err(failure) => failure.report(version.context(), lease.name(), Some(&call)),
+            Err(failure) => failure.report(version.context(), Some(lease.name()), Some(&call)),
         }
         (number, result)
     }
@@ -286,39 +286,45 @@ fn guest_call(call: &Call) -> Arc<GuestCall> {
 }
 
 /// Runs a guest call to its end, which may be long after its response began, and gives the instance back.
-async fn drive(
+fn drive(
     version: Arc<Version>,
     mut lease: Lease,
-    mut request: Request,
+    mut request: Box<Request>,
     call: Arc<GuestCall>,
     activity: Arc<Activity>,
     pass: Pass,
-) -> Result<(), GuestFailure> {
-    // Told before the lease and with it the instance is dropped, however that comes.
-    let fate = Fate(&activity);
+) -> BoxFuture<'static, driven::Outcome> {
     let own_deadline = call.began + version.context().config.limits.time;
     let excuses = Excuses::watch(&mut request, own_deadline, call.deadline);
-    let Some(instance) = lease.instance() else { return Err(GuestFailure::Timeout("drain")) };
-    let result = {
-        let handled = pin!(instance.handle_request(request, &call, &activity));
-        tokio::select! {
-            biased;
-            result = handled => result,
-            () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
+    // Before the future is made, which would hold the request too.
+    let accepted = lease.instance().accept(*request, &activity);
+    Box::pin(async move {
+        // Told before the lease and with it the instance is dropped, however that comes.
+        let fate = Fate(&activity);
+        let result = match accepted {
+            Ok(accepted) => {
+                let handled = pin!(lease.instance().handle(accepted, &call, &activity));
+                tokio::select! {
+                    biased;
+                    result = handled => result,
+                    () = version.pool.stop().cancelled() => Err(GuestFailure::Timeout("drain")),
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        match &result {
+            Ok(()) => {
+                fate.ends_well();
+                lease.give_back();
+            }
+            Err(failure) => {
+                activity.fail(failure.clone());
+                failure.report(version.context(), Some(lease.name()), Some(&call));
+                version.note(pass, Verdict::of_guest(failure, &excuses));
+            }
         }
-    };
-    match &result {
-        Ok(()) => {
-            fate.ends_well();
-            lease.give_back();
-        }
-        Err(failure) => {
-            activity.fail(failure.clone());
-            failure.report(version.context(), lease.name(), Some(&call));
-            version.note(pass, Verdict::of_guest(failure, &excuses));
-        }
-    }
-    result
+        result
+    })
 }
 
 /// A call whose end is not known yet: one that is dropped has failed.

@@ -158,7 +158,7 @@ impl Group {
         }
         let excuses = Excuses::watch(&mut call.request, own_deadline, call.deadline);
         let in_flight = address.begin();
-        let sending = self.client.send(call.request, in_flight.lane());
+        let sending = self.client.send(*call.request, in_flight.lane());
         let held = Held::new(place, in_flight);
         match tokio::time::timeout_at(own_deadline.min(call.deadline), sending).await {
             Err(_) => (excuses.verdict(), Err(CallError::Timeout { limit: "time" })),

@@ -48,7 +48,7 @@ pub enum TrialError {
 /// A version that is fit, with its schema not yet committed.
 pub struct Trial {
     pool: Arc<Pool>,
-    instance: Instance,
+    instance: Box<Instance>,
     schema: Option<Arc<TransactionSlot>>,
 }
 

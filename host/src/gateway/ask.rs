@@ -26,7 +26,7 @@ impl Pipeline {
         service: &ServiceName,
         route: &Arc<Route>,
         path: &str,
-        mut request: Request,
+        mut request: Box<Request>,
         account: &mut Account,
         fate: &Option<Arc<BodyFate>>,
     ) -> Result<Response, Refusal> {
@@ -54,7 +54,7 @@ impl Pipeline {
             Lookup::Answer(response) => Ok(response),
             Lookup::Stale(response, behind) => {
                 let (request, plan) = *behind;
-                self.fetch_behind(cache, service, route, request, plan, &account.context);
+                self.fetch_behind(cache, service, route, Box::new(request), plan, &account.context);
                 Ok(response)
             }
             Lookup::Fetch(plan) => {
@@ -70,7 +70,7 @@ impl Pipeline {
         cache: &Arc<Cache>,
         service: &ServiceName,
         route: &Arc<Route>,
-        request: Request,
+        request: Box<Request>,
         plan: Plan,
         answered: &Context,
     ) {

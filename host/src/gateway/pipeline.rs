@@ -139,11 +139,13 @@ impl Pipeline {
         let remembered = account.context.remembered.get_or_insert_default();
         route.policies.admit_caller(caller, account.context.client, &head.headers, remembered)?;
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
-        let request = Request::from_parts(head, limited(incoming, bytes_max, self.body_timeout, fate)?);
+        let body = limited(incoming, bytes_max, self.body_timeout, fate)?;
+        // Boxed, as it is moved often from here on.
+        let request = Box::new(Request::from_parts(head, body));
 
         let mut response = match &route.action {
             Action::Files(files) => {
-                Box::pin(files.serve(request, found.rest(), found.ends_with_slash())).await?
+                Box::pin(files.serve(*request, found.rest(), found.ends_with_slash())).await?
             }
             Action::Redirect(redirect) => location::answer(redirect, &target)?,
             Action::Forward(service) => {
@@ -180,7 +182,7 @@ impl Pipeline {
         &self,
         service: &ServiceName,
         route: &Route,
-        request: Request,
+        request: Box<Request>,
         account: &mut Account,
         fate: &Option<Arc<BodyFate>>,
     ) -> Result<Response, Refusal> {

@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use wasmtime_wasi::runtime::{poll_noop, spawn};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use crate::body::{Body, BodyError, Request, Response, keeping};
+use crate::body::{Body, BodyError, Request, empty, keeping};
 use crate::interfaces::call::{CALL_DEPTH_MAX, Call, HostCall};
 use crate::interfaces::guest::InstanceContext;
 use crate::interfaces::holdings::BODY_PIECE_BYTES;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
 use crate::names::{CALLER, REQUEST, ServiceName, is_of_host};
-use crate::telemetry::trace::TRACEPARENT;
+use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 
 /// The host names of services: `http://<service>.internal`.
 const INTERNAL_SUFFIX: &str = ".internal";
@@ -75,8 +75,15 @@ impl Outbound {
         let first_byte = options.and_then(|options| options.first_byte_timeout);
         match destination {
             Destination::Sibling(service) => {
-                let sent = self.to_sibling(service, request, &call, first_byte);
-                Box::pin(async move { Ok(sent.await?.map(|body| keeping(body, outgoing))) })
+                let sibling = self.sibling_call(service, request, &call, trace, first_byte);
+                if sibling.depth > CALL_DEPTH_MAX {
+                    return Box::pin(async { Err(Error::LoopDetected) });
+                }
+                let sent = self.this.service.host.siblings.send(sibling);
+                Box::pin(async move {
+                    let response = sent.await.map_err(of_sibling)?;
+                    Ok(response.map(|body| keeping(to_guest(body), outgoing)))
+                })
             }
             Destination::Outside => {
                 let client = self.this.service.host.http.clone();
@@ -164,13 +171,14 @@ async fn apart(mut sending: Sending) -> Sent {
 }
 
 impl Outbound {
-    fn to_sibling(
+    fn sibling_call(
         &self,
         service: ServiceName,
         mut request: http::Request<WasiBody>,
         call: &Call,
+        trace: TraceContext,
         first_byte: Option<Duration>,
-    ) -> impl Future<Output = Result<http::Response<WasiBody>, Error>> + Send + use<> {
+    ) -> SiblingCall {
         let caller = self.this.service.config.name.clone();
         let headers = request.headers_mut();
         headers.extend(call.identity.iter().cloned());
@@ -184,28 +192,25 @@ impl Outbound {
         let longest = now + first_byte.unwrap_or(FIRST_BYTE_TIME_MAX);
         // Once the response has begun the caller's own deadline is past and no longer binds.
         let deadline = if call.deadline > now { longest.min(call.deadline) } else { longest };
-        let sibling = SiblingCall {
+        SiblingCall {
             caller,
             service,
-            request: request.map(from_guest),
+            request: Box::new(request.map(from_guest)),
             request_id: call.request.clone(),
-            trace: call.trace.child(),
+            trace,
             deadline,
             depth: call.depth + 1,
-        };
-        let siblings = self.this.service.host.siblings.clone();
-        async move {
-            if sibling.depth > CALL_DEPTH_MAX {
-                return Err(Error::LoopDetected);
-            }
-            let response: Response = siblings.send(sibling).await.map_err(|error| match error {
-                SiblingError::Absent => Error::DestinationNotFound,
-                SiblingError::Busy => Error::ConnectionLimitReached,
-                SiblingError::Timeout => Error::HttpResponseTimeout,
-                SiblingError::Failed => Error::HttpResponseIncomplete,
-            })?;
-            Ok(response.map(to_guest))
         }
+    }
+}
+
+/// The word of a guest for why a service gave no response.
+fn of_sibling(error: SiblingError) -> Error {
+    match error {
+        SiblingError::Absent => Error::DestinationNotFound,
+        SiblingError::Busy => Error::ConnectionLimitReached,
+        SiblingError::Timeout => Error::HttpResponseTimeout,
+        SiblingError::Failed => Error::HttpResponseIncomplete,
     }
 }
 
@@ -227,6 +232,9 @@ async fn to_outside(
 
 /// A body of a guest as the host sees it.
 pub fn from_guest(body: WasiBody) -> Body {
+    if body.is_end_stream() {
+        return empty();
+    }
     body.map_err(|error| BodyError::Guest(error.to_string())).boxed_unsync()
 }
 

@@ -20,7 +20,7 @@ pub struct SiblingCall {
     /// Who is called.
     pub service: ServiceName,
     /// What is sent.
-    pub request: Request,
+    pub request: Box<Request>,
     /// The id of the request that caused this one.
     pub request_id: std::sync::Arc<str>,
     /// The trace it belongs to.

@@ -137,7 +137,7 @@ impl Blueprint {
     /// # Errors
     ///
     /// When a limit of the host is reached, or the start function fails.
-    pub async fn instantiate(&self) -> Result<Instance, GuestFailure> {
+    pub async fn instantiate(&self) -> Result<Box<Instance>, GuestFailure> {
         let mut store = self.store();
         store.epoch_deadline_callback(|mut store| {
             let state = store.data_mut();
@@ -160,7 +160,7 @@ impl Blueprint {
             Err(_) => return Err(GuestFailure::Timeout("time")),
         };
         self.count();
-        Instance::new(self.engine.clone(), &self.exports, store, instance)
+        Instance::new(self.engine.clone(), &self.exports, store, instance).map(Box::new)
     }
 
     /// Makes one instance that handles several requests at a time; so does [`Self::instantiate`].

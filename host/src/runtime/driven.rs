@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures::future::{BoxFuture, FutureExt};
+use futures::future::{BoxFuture, CatchUnwind, FutureExt};
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use tokio::runtime::Handle;
@@ -29,17 +29,15 @@ pub struct Driven {
 }
 
 enum State {
-    Running(BoxFuture<'static, Outcome>),
+    Running(CatchUnwind<AssertUnwindSafe<BoxFuture<'static, Outcome>>>),
     Apart(oneshot::Receiver<Outcome>),
     Ended(Outcome),
 }
 
 impl Driven {
     /// A call that begins when it is first asked for.
-    pub fn new(call: impl Future<Output = Outcome> + Send + 'static) -> Self {
-        let guarded = AssertUnwindSafe(call).catch_unwind();
-        let call = guarded.map(|result| result.unwrap_or_else(|panic| Err(panicked(&*panic))));
-        Self { state: State::Running(call.boxed()) }
+    pub fn new(call: BoxFuture<'static, Outcome>) -> Self {
+        Self { state: State::Running(AssertUnwindSafe(call).catch_unwind()) }
     }
 
     /// Drives the call until its response head is there, with what of the body comes without waiting.
@@ -89,7 +87,7 @@ impl Driven {
     pub fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         let outcome = match &mut self.state {
             State::Ended(outcome) => return Poll::Ready(outcome.clone()),
-            State::Running(call) => ready!(call.as_mut().poll(context)),
+            State::Running(call) => ready!(call.poll_unpin(context)).unwrap_or_else(panicked),
             State::Apart(end) => ready!(Pin::new(end).poll(context)).unwrap_or_else(|_| Err(dropped())),
         };
         self.state = State::Ended(outcome.clone());
@@ -107,7 +105,7 @@ impl Driven {
             && let Ok(runtime) = Handle::try_current()
         {
             // Nobody may listen any more.
-            runtime.spawn(call.map(|outcome| sender.send(outcome)));
+            runtime.spawn(call.map(|outcome| sender.send(outcome.unwrap_or_else(panicked))));
         }
     }
 }
@@ -128,11 +126,11 @@ pub fn dropped() -> GuestFailure {
 }
 
 /// A fault of the host, which must harm this call only.
-fn panicked(panic: &(dyn Any + Send)) -> GuestFailure {
+fn panicked(panic: Box<dyn Any + Send>) -> Outcome {
     let message =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|it| &**it));
     let message = format!("the host panicked: {}", message.unwrap_or("no message"));
-    GuestFailure::Trap { message, frames: Vec::new() }
+    Err(GuestFailure::Trap { message, frames: Vec::new() })
 }
 
 #[cfg(test)]
@@ -148,12 +146,12 @@ mod tests {
         let (gate, done) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let ended = Arc::new(AtomicBool::new(false));
         let (at_gate, then, seen) = (gate.clone(), done.clone(), ended.clone());
-        let mut call = Driven::new(async move {
+        let mut call = Driven::new(Box::pin(async move {
             at_gate.notified().await;
             seen.store(true, Ordering::SeqCst);
             then.notify_one();
             Ok(())
-        });
+        }));
         assert!(poll_fn(|context| Poll::Ready(call.poll_end(context))).await.is_pending());
         drop(call);
         gate.notify_one();
@@ -163,14 +161,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_fault_of_the_host_is_the_failure_of_the_call() {
-        let call = Driven::new(async { panic!("of the host") });
+        let call = Driven::new(Box::pin(async { panic!("of the host") }));
         let failure = call.answer(&Arc::default()).await.unwrap_err();
         assert_eq!(failure.to_string(), "trap: the host panicked: of the host");
     }
 
     #[tokio::test]
     async fn who_ends_without_a_head_has_given_no_response() {
-        let call = Driven::new(async { Ok(()) });
+        let call = Driven::new(Box::pin(async { Ok(()) }));
         assert!(matches!(call.answer(&Arc::default()).await, Err(GuestFailure::NoResponse)));
     }
 }

@@ -3,19 +3,34 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
-use futures::future::FutureExt;
-use wasmtime::component::Accessor;
+use futures::future::{BoxFuture, FutureExt};
+use wasmtime::component::{Accessor, Resource};
 use wasmtime::{AsContextMut, Store};
-use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p3::Request as GuestRequest;
 use wasmtime_wasi_http::p3::bindings::exports::wasi::http::handler::Guest;
+use wasmtime_wasi_http::{Error, WasiBody, WasiHttpCtxView, WasiHttpView};
 
-use crate::body::Request;
 use crate::interfaces::call::Call;
 use crate::interfaces::guest::GuestState;
-use crate::interfaces::http_out::to_guest;
 use crate::runtime::activity::Activity;
 use crate::runtime::failure::GuestFailure;
+
+/// A request that an instance has taken.
+pub struct Accepted {
+    request: Resource<GuestRequest>,
+    /// Ends when the guest has done with the body.
+    taken: BoxFuture<'static, Result<(), Error>>,
+}
+
+/// Takes a request.
+///
+/// # Errors
+///
+/// When the instance holds too many resources.
+pub fn accept(view: WasiHttpCtxView<'_>, request: http::Request<WasiBody>) -> wasmtime::Result<Accepted> {
+    let (request, taken) = GuestRequest::from_http(view.hooks, request);
+    Ok(Accepted { request: view.table.push(request)?, taken: taken.boxed() })
+}
 
 /// Has the guest answer; the response head stands in `activity` as soon as it is there. Returns when nothing more is
 /// done for the request, which may be long after its response has ended. Not to be polled by another guest of WASI 0.3,
@@ -27,30 +42,26 @@ use crate::runtime::failure::GuestFailure;
 pub async fn handle(
     store: &mut Store<GuestState>,
     guest: &Guest,
-    request: Request,
+    accepted: Accepted,
     call: &Arc<Call>,
     activity: &Activity,
 ) -> wasmtime::Result<Result<(), GuestFailure>> {
-    store.run_concurrent(async |accessor| answer(accessor, guest, request, call, activity).await).await?
+    store.run_concurrent(async |accessor| answer(accessor, guest, accepted, call, activity).await).await?
 }
 
 async fn answer(
     accessor: &Accessor<GuestState>,
     guest: &Guest,
-    request: Request,
+    Accepted { request, taken }: Accepted,
     call: &Arc<Call>,
     activity: &Activity,
 ) -> wasmtime::Result<Result<(), GuestFailure>> {
     let handle = guest.func_handle();
-    let (begun, taken) = accessor.with(|mut access| {
+    let begun = accessor.with(|mut access| {
         let mut store = access.as_context_mut();
-        let hooks = store.data_mut().http().hooks;
-        let (request, taken) = GuestRequest::from_http(hooks, request.map(to_guest));
-        let taken = taken.boxed();
-        let request = store.data_mut().table.push(request)?;
         let begun = handle.start_call_concurrent(&mut store, (request,))?;
         store.data_mut().this.assign(call, begun.task());
-        wasmtime::error::Ok((begun, taken))
+        wasmtime::error::Ok(begun)
     })?;
     let response = match handle.finish_call_concurrent(accessor, begun).await?.0 {
         Ok(response) => accessor.with(|mut access| {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use wasmtime::Store;
+use wasmtime::component::Resource;
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 use wasmtime_wasi_http::p3::bindings::exports::wasi::http::handler;
 
 use crate::backends::messaging::{Delivery, Outcome, Reply};
@@ -45,6 +47,14 @@ pub struct Instance {
 enum Http {
     P2(http_exports::incoming_handler::Guest),
     P3(handler::Guest),
+}
+
+/// A request that an instance has taken, to be handled by it.
+pub enum Accepted {
+    /// By WASI 0.2.
+    P2(http_exports::incoming_handler::Guest, Resource<HostIncomingRequest>, Resource<HostResponseOutparam>),
+    /// By WASI 0.3.
+    P3(handler::Guest, handler_p3::Accepted),
 }
 
 impl Instance {
@@ -104,51 +114,55 @@ impl Instance {
         !self.is_burden && reuse.is_none_or(|most| self.calls < most) && !self.store.data().memory.is_high()
     }
 
-    /// Answers an HTTP request. The response head stands in `activity` as soon as it is there; this returns when the
-    /// call has ended, which may be long after.
+    /// Takes an HTTP request. The head of its response will stand in `activity`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be handled here.
+    pub fn accept(&mut self, request: Request, activity: &Arc<Activity>) -> Result<Accepted, GuestFailure> {
+        let http = self.http.as_ref().ok_or(GuestFailure::NoExport("wasi:http/incoming-handler"))?;
+        let request = request.map(to_guest);
+        let mut view = self.store.data_mut().http();
+        let accepted = match http {
+            Http::P2(guest) => view.new_incoming_request(Scheme::Http, request).and_then(|request| {
+                let out = view.new_response_outparam_from_callback(respond(activity.clone()))?;
+                Ok(Accepted::P2(guest.clone(), request, out))
+            }),
+            Http::P3(guest) => {
+                handler_p3::accept(view, request).map(|accepted| Accepted::P3(guest.clone(), accepted))
+            }
+        };
+        accepted.map_err(|error| GuestFailure::of(&error, None))
+    }
+
+    /// Answers a request that it has taken. The response head stands in `activity` as soon as it is there; this returns
+    /// when the call has ended, which may be long after.
     ///
     /// # Errors
     ///
     /// The failure that ended the call; also when the response had begun, which is then cut.
-    pub async fn handle_request(
+    pub async fn handle(
         &mut self,
-        request: Request,
+        accepted: Accepted,
         call: &Arc<Call>,
         activity: &Arc<Activity>,
     ) -> Result<(), GuestFailure> {
-        let http = self.http.take().ok_or(GuestFailure::NoExport("wasi:http/incoming-handler"))?;
-        let result = match &http {
-            Http::P2(guest) => self.handle_p2(guest, request, call, activity).await,
-            Http::P3(guest) => {
+        match accepted {
+            Accepted::P2(guest, request, out) => {
+                let work =
+                    async |store: &mut Store<GuestState>| pin!(guest.call_handle(store, request, out)).await;
+                self.run(call, activity, work).await
+            }
+            Accepted::P3(guest, accepted) => {
                 activity.watch(self.store.data().cpu.clone());
                 let work = async |store: &mut Store<GuestState>| {
-                    handler_p3::handle(store, guest, request, call, activity).await
+                    handler_p3::handle(store, &guest, accepted, call, activity).await
                 };
-                self.run(call, activity, work).await.flatten()
+                // Boxed, as it is the larger one: the way of a call is moved as one future.
+                Box::pin(self.run(call, activity, work)).await.flatten()
             }
-        };
-        self.http = Some(http);
-        match result {
-            Ok(()) if !activity.has_begun() => Err(GuestFailure::NoResponse),
-            other => other,
-        }
-    }
-
-    async fn handle_p2(
-        &mut self,
-        guest: &http_exports::incoming_handler::Guest,
-        request: Request,
-        call: &Arc<Call>,
-        activity: &Arc<Activity>,
-    ) -> Result<(), GuestFailure> {
-        let mut view = self.store.data_mut().http();
-        let respond = respond(activity.clone());
-        let resources = view.new_incoming_request(Scheme::Http, request.map(to_guest)).and_then(|request| {
-            let head = view.new_response_outparam_from_callback(respond)?;
-            Ok((request, head))
-        });
-        let (request, out) = resources.map_err(|error| GuestFailure::of(&error, None))?;
-        self.run(call, activity, async |store| pin!(guest.call_handle(store, request, out)).await).await
+        }?;
+        if activity.has_begun() { Ok(()) } else { Err(GuestFailure::NoResponse) }
     }
 
     /// Handles a message.

@@ -253,7 +253,7 @@ mod tests {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
         let inner = body_of(vec![data("body"), Frame::trailers(trailers)]);
-        let body = GuardedBody::new(inner, length, Driven::new(async { outcome }), Arc::default());
+        let body = GuardedBody::new(inner, length, Driven::new(Box::pin(async { outcome })), Arc::default());
         let body = body.collect().await?;
         let has_trailers = body.trailers().is_some();
         Ok((String::from_utf8(body.to_bytes().to_vec()).unwrap(), has_trailers))
@@ -269,7 +269,7 @@ mod tests {
 
     /// A body of these frames, of which what comes without waiting is gathered while its call ends like this.
     fn gathered(frames: Vec<Frame<Bytes>>, outcome: Outcome) -> (Result<(), GuestFailure>, GuardedBody) {
-        gathered_of(None, frames, Driven::new(async { outcome }))
+        gathered_of(None, frames, Driven::new(Box::pin(async { outcome })))
     }
 
     fn gathered_of(
@@ -303,10 +303,11 @@ mod tests {
 
     #[tokio::test]
     async fn the_length_is_what_is_still_to_be_sent_whatever_is_held() {
-        let (_, body) = gathered_of(Some(3), vec![data("one")], Driven::new(std::future::pending()));
+        let (_, body) =
+            gathered_of(Some(3), vec![data("one")], Driven::new(Box::pin(std::future::pending())));
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(3), false));
         let (_, mut body) =
-            gathered_of(Some(6), vec![data("one"), data("two")], Driven::new(async { Ok(()) }));
+            gathered_of(Some(6), vec![data("one"), data("two")], Driven::new(Box::pin(async { Ok(()) })));
         assert_eq!(body.size_hint().exact(), Some(6));
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "one");
         assert_eq!(body.size_hint().exact(), Some(3));
@@ -314,10 +315,11 @@ mod tests {
 
     #[tokio::test]
     async fn more_than_was_announced_is_cut_off_and_less_is_no_end() {
-        let (_, body) = gathered_of(Some(4), vec![data("one"), data("two")], Driven::new(async { Ok(()) }));
+        let (_, body) =
+            gathered_of(Some(4), vec![data("one"), data("two")], Driven::new(Box::pin(async { Ok(()) })));
         assert_eq!(body.size_hint().exact(), Some(4));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "onet");
-        let (_, body) = gathered_of(Some(4), Vec::new(), Driven::new(async { Ok(()) }));
+        let (_, body) = gathered_of(Some(4), Vec::new(), Driven::new(Box::pin(async { Ok(()) })));
         assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(4), false));
     }
 
@@ -346,7 +348,8 @@ mod tests {
     #[tokio::test]
     async fn by_p3_a_response_is_whole_while_its_guest_goes_on() {
         for length in [None, Some(4)] {
-            let (activity, body) = of_p3(length, vec![data("body")], Driven::new(std::future::pending()));
+            let (activity, body) =
+                of_p3(length, vec![data("body")], Driven::new(Box::pin(std::future::pending())));
             assert_eq!(body.collect().await.unwrap().to_bytes(), "body");
             activity.body_end().await;
         }
@@ -355,7 +358,8 @@ mod tests {
     #[tokio::test]
     async fn by_p3_a_body_that_ends_because_its_guest_has_failed_is_cut() {
         for length in [None, Some(4)] {
-            let (activity, body) = of_p3(length, vec![data("body")], Driven::new(std::future::pending()));
+            let (activity, body) =
+                of_p3(length, vec![data("body")], Driven::new(Box::pin(std::future::pending())));
             activity.fail(GuestFailure::NoResponse);
             assert!(body.collect().await.is_err(), "{length:?}");
         }
@@ -364,7 +368,7 @@ mod tests {
     #[tokio::test]
     async fn by_p3_trailers_follow_the_last_of_an_announced_length() {
         let frames = vec![data("body"), data(""), Frame::trailers(HeaderMap::new())];
-        let (_, body) = of_p3(Some(4), frames, Driven::new(std::future::pending()));
+        let (_, body) = of_p3(Some(4), frames, Driven::new(Box::pin(std::future::pending())));
         let body = body.collect().await.unwrap();
         assert!(body.trailers().is_some());
         assert_eq!(body.to_bytes(), "body");

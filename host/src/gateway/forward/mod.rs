@@ -102,7 +102,7 @@ pub async fn send(
     balancer: &Balancer,
     service: &ServiceName,
     route: &Route,
-    mut request: Request,
+    mut request: Box<Request>,
     context: &Context,
 ) -> Result<Answer, Refusal> {
     let asked = upgrade::asked(&mut request);
