@@ -105,7 +105,7 @@ fn call(issuer: &IssuerConfig, wanted: &WantedToken) -> Result<Call, Problem> {
         .header(&CALLER, ServiceName::of_host().as_str());
     Ok(Call {
         request: Box::new(request.body(body::full(text)).map_err(|_| malformed())?),
-        request_id: RequestId::new().as_str().into(),
+        request_id: RequestId::new().into(),
         trace: TraceContext::new(),
         route: None,
         deadline: Instant::now() + TIME_MAX,

@@ -66,7 +66,7 @@ impl Context {
         let trace = caller_trace(headers);
         let told = forwarded::read(headers, peer);
         Self {
-            request_id: RequestId::new().as_str().into(),
+            request_id: RequestId::new().into(),
             trace: trace.map_or_else(TraceContext::new, |trace| trace.child()),
             peer: peer.clone(),
             client: told.client,

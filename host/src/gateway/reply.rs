@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use jiff::fmt::rfc2822::DateTimePrinter;
 use serde_json::json;
 
@@ -16,7 +16,7 @@ use crate::body::{self, Response};
 use crate::names::RequestId;
 
 /// The header by which a response is found again in the logs.
-pub const REQUEST_ID: &str = "x-request-id";
+pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The type of a problem document.
 const PROBLEM: &str = "application/problem+json";

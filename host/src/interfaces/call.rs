@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::backends::database::{Mode, OnceKey};
 use crate::interfaces::transaction::TransactionSlot;
-use crate::names::{REQUEST, is_of_host};
+use crate::names::{CALLER, REQUEST, is_of_host};
 use crate::telemetry::trace::TraceContext;
 
 /// Read-only transactions that one call may hold: each holds a reader of the service.
@@ -37,7 +37,7 @@ pub struct Call {
     pub deadline: Instant,
     /// How many services called each other to get here; 0 for a client.
     pub depth: u8,
-    /// The `hostel-*` headers of the original caller, which internal calls carry on; without the id of the request.
+    /// The `hostel-*` headers of the original caller, which internal calls carry on; without what each sets anew.
     pub identity: Vec<(HeaderName, HeaderValue)>,
     /// The key of the message being handled, for `begin-once(this-delivery)`.
     pub delivery: Option<OnceKey>,
@@ -174,7 +174,8 @@ impl Call {
 
     /// Remembers the identity headers of a request, to be carried on by internal calls.
     pub fn keep_identity(&mut self, headers: &HeaderMap) {
-        let carried = headers.iter().filter(|(name, _)| is_of_host(name) && **name != REQUEST);
+        let is_set_anew = |name: &HeaderName| *name == REQUEST || *name == CALLER;
+        let carried = headers.iter().filter(|(name, _)| is_of_host(name) && !is_set_anew(name));
         self.identity = carried.map(|(name, value)| (name.clone(), value.clone())).collect();
     }
 

@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use bytes::BytesMut;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 
@@ -17,9 +16,6 @@ static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 static PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-
-/// Bytes of a Forwarded field beside the host: an address of version 6 in brackets and quotes, and the names.
-const FORWARDED_BYTES: usize = 80;
 
 /// What is known about the origin of a request.
 #[derive(Debug, PartialEq)]
@@ -60,25 +56,18 @@ pub fn write(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> 
         true => peer.address_text.clone(),
         false => address_text(context.client),
     };
+    let client_text = client.to_str().unwrap_or_default();
     let host = context.asked_host.as_ref().or_else(|| headers.get(header::HOST)).cloned();
     let name = host.as_ref().and_then(|host| host.to_str().ok());
-    let mut forwarded = BytesMut::with_capacity(FORWARDED_BYTES + name.map_or(0, str::len));
     let (open, close) = if context.client.to_canonical().is_ipv6() { ("\"[", "]\"") } else { ("", "") };
-    for part in [b"for=", open.as_bytes(), client.as_bytes(), close.as_bytes(), b";proto=", proto.as_bytes()]
-    {
-        forwarded.extend_from_slice(part);
-    }
+    // A valid host holds nothing that would end the quotes.
+    let [before, host_text, behind] = name.map_or([""; 3], |name| [";host=\"", name, "\""]);
+    let parts = ["for=", open, client_text, close, ";proto=", proto, before, host_text, behind];
+    let forwarded = HeaderValue::try_from(parts.concat());
     let port = context.asked_port.or_else(|| host::port(name?));
-    if let Some(name) = name {
-        // A valid host holds nothing that would end the quotes.
-        for part in [b";host=\"", name.as_bytes(), b"\""] {
-            forwarded.extend_from_slice(part);
-        }
-    }
     if let Some(host) = host {
         headers.insert(&HOST, host);
     }
-    let forwarded = HeaderValue::from_maybe_shared(forwarded.freeze());
     headers.insert(
         header::FORWARDED,
         forwarded.map_err(|_| Refusal::Malformed("a header cannot be passed on"))?,
