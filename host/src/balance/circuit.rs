@@ -24,10 +24,16 @@ impl Circuit {
     ///
     /// The time until the next probe.
     pub fn admit(&self) -> Result<Pass, Duration> {
-        if !self.is_troubled.load(Ordering::Acquire) {
-            return Ok(Pass::default());
+        match self.admit_freely() {
+            Some(pass) => Ok(pass),
+            None => self.breaker().admit(Instant::now()),
         }
-        self.breaker().admit(Instant::now())
+    }
+
+    /// Whether a call may be made now because none has failed of late; none where more than a flag has to be looked at.
+    pub fn admit_freely(&self) -> Option<Pass> {
+        let is_troubled = self.is_troubled.load(Ordering::Acquire);
+        (!is_troubled).then(Pass::default)
     }
 
     /// Notes what a call says about the service; answers whether the circuit opened by it.

@@ -77,39 +77,27 @@ impl Entrant {
         Self { admitted, _alone: None, _turn: Some(turn) }
     }
 
-    /// Takes an idle instance.
-    ///
-    /// # Errors
-    ///
-    /// The same call, when there is none.
-    pub fn take_warm(self) -> Result<Lease, Self> {
-        match self.admitted.pool.take_idle() {
-            Some((instance, index)) => Ok(self.lend(instance, index)),
-            None => Err(self),
-        }
-    }
-
     /// Takes an idle instance, or a new one.
     ///
     /// # Errors
     ///
     /// When none can be made.
     pub async fn take(self) -> Result<Lease, NoInstance> {
-        let entrant = match self.take_warm() {
-            Ok(lease) => return Ok(lease),
-            Err(entrant) => entrant,
-        };
-        let pool = &entrant.admitted.pool;
+        let pool = &self.admitted.pool;
+        if let Some((instance, index)) = pool.take_idle() {
+            return Ok(self.lend(instance, index));
+        }
         let made = Box::pin(pool.blueprint().instantiate()).await;
         let instance = made.map_err(|failure| match failure {
             GuestFailure::NoRoom(_) => NoInstance::Busy,
             other => NoInstance::Failed(other),
         })?;
         let index = pool.note_busy(&instance);
-        Ok(entrant.lend(instance, index))
+        Ok(self.lend(instance, index))
     }
 
-    fn lend(self, instance: Box<Instance>, index: usize) -> Lease {
+    /// Takes this instance, with its entry among the busy ones.
+    pub fn lend(self, instance: Box<Instance>, index: usize) -> Lease {
         Lease { instance, entry: Entry { entrant: self, index: Some(index) } }
     }
 }

@@ -122,10 +122,19 @@ impl Balancer {
         };
         let chosen = call.retry.clone().or_else(|| target.retry());
         let policy = chosen.as_deref().or_else(|| default_retry(&call));
-        match policy.filter(|policy| policy.tries > 1) {
-            // Boxed, as is what few calls need besides: the way of a call is moved as one future.
+        let policy = policy.filter(|policy| policy.tries > 1);
+        policy.inspect(|policy| target.budget().earn(policy.budget_percent));
+        let call = match &target {
+            Target::Component(service) => match service.begin(call) {
+                Ok(begun) => return begun.answer().await,
+                Err(call) => *call,
+            },
+            Target::External(_) => call,
+        };
+        // Boxed, as few calls have to wait for an instance: the way of a call is moved as one future.
+        match policy {
             Some(policy) => Box::pin(retry::send(&target, call, policy)).await,
-            None => target.send(call, &mut Tries::default()).await,
+            None => Box::pin(target.send(call, &mut Tries::default())).await,
         }
     }
 
@@ -227,7 +236,7 @@ impl Target {
     async fn send(&self, call: Call, tries: &mut Tries) -> Result<Answer, CallError> {
         match self {
             Self::Component(service) => service.send(call).await,
-            Self::External(upstream) => Box::pin(upstream.send(call, tries)).await,
+            Self::External(upstream) => upstream.send(call, tries).await,
         }
     }
 

@@ -12,6 +12,7 @@ use crate::balance::admission::Admission;
 use crate::balance::lease::{Admitted, Entrant, Lease};
 use crate::balance::queue::{Place, Queue};
 use crate::config::Instances;
+use crate::last_time::LastTime;
 use crate::runtime::blueprint::Blueprint;
 use crate::runtime::crowd::Crowd;
 use crate::runtime::failure::GuestFailure;
@@ -50,7 +51,7 @@ struct State {
 
 struct Busy {
     name: Arc<str>,
-    since: Instant,
+    since: LastTime,
     calls: u32,
 }
 
@@ -176,6 +177,19 @@ impl Pool {
             return None;
         }
         Some(Entrant::alone(self.clone(), self.alone.try_enter()?))
+    }
+
+    /// Lends an idle instance to such a call, if neither has to wait for the other.
+    pub fn try_lend(self: &Arc<Self>, depth: u8) -> Option<Lease> {
+        let mut state = self.state();
+        if state.idle.is_empty() {
+            return None;
+        }
+        let entrant = self.try_enter(depth)?;
+        let instance = state.idle.pop()?;
+        let index = state.note_busy(&instance);
+        drop(state);
+        Some(entrant.lend(instance, index))
     }
 
     /// Lends an instance, waiting in a bounded queue while all are busy, at most until `deadline`.
@@ -317,6 +331,6 @@ impl Pool {
 impl State {
     fn note_busy(&mut self, instance: &Instance) -> usize {
         let (name, calls) = (instance.name().clone(), instance.calls() + 1);
-        self.busy.insert(Busy { name, since: Instant::now(), calls })
+        self.busy.insert(Busy { name, since: LastTime::now(), calls })
     }
 }

@@ -48,10 +48,9 @@ impl Default for Budget {
     }
 }
 
-/// Sends a call, and again as far as the policy goes.
+/// Sends a call, which has earned its share, and again as far as the policy goes.
 pub async fn send(target: &Target, call: Call, retry: &Retry) -> Result<Answer, CallError> {
     let budget = target.budget();
-    budget.earn(retry.budget_percent);
     let deadline = call.deadline;
     let (mut spare, mut call) = Spare::of(call);
     let mut tries = Tries::default();

@@ -122,7 +122,21 @@ impl Service {
         self.unfit.store(unfit, Ordering::Relaxed);
     }
 
-    /// Answers a request on one of the instances.
+    /// Begins a call that has to wait for nothing: an instance is idle, and none has failed of late. Such a call needs
+    /// no other try, since what fails from here on may have had an effect.
+    ///
+    /// # Errors
+    ///
+    /// The same call, for [`Self::send`].
+    pub fn begin(&self, call: Call) -> Result<Begun<'_>, Box<Call>> {
+        let Some(version) = self.active() else { return Err(call.into()) };
+        let Some(pass) = version.circuit.admit_freely() else { return Err(call.into()) };
+        let Some(lease) = version.pool.try_lend(call.depth) else { return Err(call.into()) };
+        version.context().queue_wait.observe(Duration::ZERO);
+        Ok(Begun::new(self, version, lease, call, pass))
+    }
+
+    /// Answers a request on one of the instances, as soon as one is free.
     ///
     /// # Errors
     ///
@@ -131,30 +145,12 @@ impl Service {
         let version = self.active().ok_or_else(|| CallError::NoVersion(self.name.clone()))?;
         let pass = version.circuit.admit();
         let pass = pass.map_err(|retry_after| CallError::CircuitOpen { retry_after })?;
-        // Boxed, as few calls wait: the way of a call is moved as one future.
         let lease = match version.pool.try_enter(call.depth) {
-            Some(entrant) => match entrant.take_warm() {
-                Ok(lease) => {
-                    version.context().queue_wait.observe(Duration::ZERO);
-                    lease
-                }
-                Err(entrant) => Box::pin(self.entered(&version, pass, entrant.take())).await?,
-            },
-            None if version.pool.crowd().is_some() => {
-                return Box::pin(self.send_to_crowd(version, call, pass)).await;
-            }
-            None => Box::pin(self.entered(&version, pass, version.pool.acquire(call.deadline))).await?,
+            Some(entrant) => self.entered(&version, pass, entrant.take()).await?,
+            None if version.pool.crowd().is_some() => return self.send_to_crowd(version, call, pass).await,
+            None => self.entered(&version, pass, version.pool.acquire(call.deadline)).await?,
         };
-        let number = Some(version.number);
-        let guest_call = guest_call(&call);
-        let ends_with = if version.pool.crowd().is_some() { EndsWith::Body } else { EndsWith::Call };
-        let activity = Arc::new(Activity::new(guest_call.began, ends_with));
-        let driven = drive(version, lease, call.request, guest_call, activity.clone(), pass);
-        let response = Driven::new(driven).answer(&activity).await?;
-        if let Some(active) = self.active.load().as_ref().filter(|active| Some(active.number) == number) {
-            active.note(pass, Verdict::Answered);
-        }
-        Ok(Answer { response, version: number, upgraded: None })
+        Begun::new(self, version, lease, call, pass).answer().await
     }
 
     /// Answers a request on an instance that may handle others beside it.
@@ -273,6 +269,40 @@ impl Service {
             }
             switched.await;
         }
+    }
+}
+
+/// A call that an instance has begun to answer.
+pub struct Begun<'s> {
+    service: &'s Service,
+    number: VersionNumber,
+    pass: Pass,
+    activity: Arc<Activity>,
+    driven: Driven,
+}
+
+impl<'s> Begun<'s> {
+    fn new(service: &'s Service, version: Arc<Version>, lease: Lease, call: Call, pass: Pass) -> Self {
+        let number = version.number;
+        let guest_call = guest_call(&call);
+        let ends_with = if version.pool.crowd().is_some() { EndsWith::Body } else { EndsWith::Call };
+        let activity = Arc::new(Activity::new(ends_with));
+        let driven = Driven::new(drive(version, lease, call.request, guest_call, activity.clone(), pass));
+        Self { service, number, pass, activity, driven }
+    }
+
+    /// The answer, as soon as its head is there.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub async fn answer(self) -> Result<Answer, CallError> {
+        let Self { service, number, pass, activity, driven } = self;
+        let response = driven.answer(&activity).await?;
+        if let Some(active) = service.active.load().as_ref().filter(|active| active.number == number) {
+            active.note(pass, Verdict::Answered);
+        }
+        Ok(Answer { response, version: Some(number), upgraded: None })
     }
 }
 

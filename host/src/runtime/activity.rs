@@ -1,14 +1,14 @@
 //! How far a call has come: its response head until somebody takes that, when its response moved last, how it ended.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::SetOnce;
 use tokio::time::Instant;
 use wasmtime_wasi_http::WasiBody;
 
 use crate::interfaces::cpu::CpuMeter;
+use crate::last_time::LastTime;
 use crate::runtime::failure::GuestFailure;
 
 /// How often a guest of WASI 0.3 is asked before it is taken to wait for something: its tasks hand over to each other,
@@ -31,8 +31,8 @@ pub enum EndsWith {
 pub struct Activity {
     /// What the end of the response has to wait for.
     pub ends_with: EndsWith,
-    base: Instant,
-    last_ms: AtomicU64,
+    /// When it last moved.
+    moved: LastTime,
     begun: AtomicBool,
     head: Mutex<Slot>,
     /// Set when nobody reads the body any more, or all of it was read.
@@ -55,12 +55,11 @@ enum Slot {
 pub struct HeadWait<'a>(&'a Activity);
 
 impl Activity {
-    /// Nothing has begun; `base` is when the call did.
-    pub fn new(base: Instant, ends_with: EndsWith) -> Self {
+    /// Nothing has begun.
+    pub fn new(ends_with: EndsWith) -> Self {
         Self {
             ends_with,
-            base,
-            last_ms: AtomicU64::new(0),
+            moved: LastTime::now(),
             begun: AtomicBool::new(false),
             head: Mutex::default(),
             body_ended: SetOnce::new(),
@@ -93,12 +92,12 @@ impl Activity {
 
     /// Notes that it moves now.
     pub fn touch(&self) {
-        self.last_ms.store(self.base.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.moved.touch();
     }
 
     /// When it last moved.
     pub fn last(&self) -> Instant {
-        self.base + Duration::from_millis(self.last_ms.load(Ordering::Relaxed))
+        self.moved.instant()
     }
 
     /// Notes that the body was read to its end, or that nobody reads it any more.
@@ -147,7 +146,7 @@ impl Activity {
 
 impl Default for Activity {
     fn default() -> Self {
-        Self::new(Instant::now(), EndsWith::Call)
+        Self::new(EndsWith::Call)
     }
 }
 
@@ -182,7 +181,7 @@ mod tests {
     #[tokio::test]
     async fn a_guest_learns_that_nobody_waits_for_its_head() {
         for is_there in [false, true] {
-            let activity = Activity::new(Instant::now(), EndsWith::Body);
+            let activity = Activity::new(EndsWith::Body);
             let waiting = activity.wait_for_head();
             let body = || Empty::new().map_err(|never| match never {}).boxed_unsync();
             let begin = || activity.begin(Ok(http::Response::new(body())));

@@ -178,7 +178,7 @@ impl Instance {
         let messages =
             self.messages.take().ok_or(GuestFailure::NoExport("hostel:service/message-handler"))?;
         let delivery = to_guest_delivery(delivery);
-        let activity = Activity::new(call.began, EndsWith::Call);
+        let activity = Activity::new(EndsWith::Call);
         let result =
             self.run(&call, &activity, async |store| messages.call_handle(store, &delivery).await).await;
         self.messages = Some(messages);
@@ -192,7 +192,7 @@ impl Instance {
     /// The failure that ended the call.
     pub async fn migrations(&mut self, call: Arc<Call>) -> Result<Vec<String>, GuestFailure> {
         let Some(migrations) = self.migrations.take() else { return Ok(Vec::new()) };
-        let activity = Activity::new(call.began, EndsWith::Call);
+        let activity = Activity::new(EndsWith::Call);
         let dialect = Dialect::Sqlite;
         let result =
             self.run(&call, &activity, async |store| migrations.call_migrations(store, dialect).await).await;
@@ -207,7 +207,7 @@ impl Instance {
     /// The failure that ended the call.
     pub async fn health(&mut self, call: Arc<Call>) -> Result<Result<(), String>, GuestFailure> {
         let Some(health) = self.health.take() else { return Ok(Ok(())) };
-        let activity = Activity::new(call.began, EndsWith::Call);
+        let activity = Activity::new(EndsWith::Call);
         let idle_since = self.idle_since;
         let result = self.run(&call, &activity, async |store| health.call_check(store).await).await;
         // Being asked is no work: it must not keep an idle instance for ever.

@@ -242,7 +242,6 @@ mod tests {
     use futures::stream;
     use http::HeaderMap;
     use http_body_util::{BodyExt, StreamBody};
-    use tokio::time::Instant;
 
     use super::*;
     use crate::runtime::driven::Outcome;
@@ -340,7 +339,7 @@ mod tests {
 
     /// The same as by WASI 0.3, where the end of the body counts.
     fn of_p3(length: Option<u64>, frames: Vec<Frame<Bytes>>, call: Driven) -> (Arc<Activity>, GuardedBody) {
-        let activity = Arc::new(Activity::new(Instant::now(), EndsWith::Body));
+        let activity = Arc::new(Activity::new(EndsWith::Body));
         let body = GuardedBody::new(body_of(frames), length, call, activity.clone());
         (activity, body)
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use super::answer::Answer;
 use super::patience::Untaken;
 use crate::gateway::Shared;
 use crate::gateway::forward::upgrade::Tunnel;
+use crate::last_time::LastTime;
 
 /// How long a closing connection listens on, so that the client reads the last response before what it
 /// still sends makes the system reset the connection (RFC 9112, 9.6).
@@ -37,9 +38,8 @@ pub struct Timeouts {
 pub struct Activity {
     /// The gateway that it is a connection of.
     shared: Arc<Shared>,
-    opened: Instant,
-    /// Milliseconds after `opened` since which the client is waited for.
-    since: AtomicU64,
+    /// Since when the client is waited for.
+    since: LastTime,
     requests: AtomicUsize,
     /// Whether a request head has begun and not ended. HTTP/2 has other frames between requests, so it
     /// counts for HTTP/1 and the first request only.
@@ -56,8 +56,7 @@ impl Activity {
     pub fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             shared,
-            opened: Instant::now(),
-            since: AtomicU64::new(0),
+            since: LastTime::now(),
             requests: AtomicUsize::new(0),
             head_begun: AtomicBool::new(true),
             http2: AtomicBool::new(false),
@@ -73,7 +72,7 @@ impl Activity {
             return None;
         }
         let wait = if self.head_begun.load(Ordering::Acquire) { timeouts.header } else { timeouts.idle };
-        Some(self.opened + Duration::from_millis(self.since.load(Ordering::Acquire)) + wait)
+        Some(self.since.instant() + wait)
     }
 
     /// Whether a request head has begun and not ended.
@@ -96,12 +95,8 @@ impl Activity {
         self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn elapsed(&self) -> u64 {
-        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
     fn wait_from_now(&self, head_begun: bool) {
-        self.since.store(self.elapsed(), Ordering::Release);
+        self.since.touch();
         self.head_begun.store(head_begun, Ordering::Release);
     }
 
