@@ -111,10 +111,10 @@ async fn flood(host: &Host, path: &str, rate: f64) -> Seen {
     let began = Instant::now();
     let mut requests = JoinSet::new();
     let mut sent = 0.0;
-    let mut before = None;
+    let mut steady = None;
     while began.elapsed() < PHASE {
         if began.elapsed() >= STEADY {
-            before.get_or_insert_with(|| ticks_of(host));
+            steady.get_or_insert_with(|| (ticks_of(host), began.elapsed()));
         }
         while sent < began.elapsed().as_secs_f64() * rate {
             sent += 1.0;
@@ -127,20 +127,21 @@ async fn flood(host: &Host, path: &str, rate: f64) -> Seen {
         }
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let ticks = ticks_of(host) - before.unwrap();
+    let (ticks, from) = steady.unwrap();
+    let (ticks, to) = (ticks_of(host) - ticks, began.elapsed());
     let mut seen = Seen::default();
-    let mut steady = 0;
+    let mut served = 0;
     while let Some(done) = requests.join_next().await {
         match done.unwrap() {
             (time, at, Ok(200)) => {
                 seen.served.push(time);
-                steady += u32::from((STEADY..PHASE).contains(&at));
+                served += u32::from((from..to).contains(&at));
             }
             (time, _, Ok(503)) => seen.refused.push(time),
             (.., other) => seen.other.push(format!("{other:?}")),
         }
     }
-    seen.steady = Rate::new(steady.into(), ticks, PHASE - STEADY);
+    seen.steady = Rate::new(served.into(), ticks, to - from);
     seen
 }
 

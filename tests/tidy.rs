@@ -10,14 +10,14 @@ use crate::support::guests::repository;
 const LINES_MAX: usize = 400;
 
 /// What every module may use, lowest first: each of them only those before it.
-const GROUND: &[&str] = &["names", "body", "deadline", "last_time", "config", "telemetry"];
+const GROUND: &[&str] = &["names", "body", "deadline", "coarse_time", "config", "telemetry"];
 
 /// Which modules each module may use besides the ground.
 const LAYERS: &[(&str, &[&str])] = &[
     ("names", &[]),
     ("body", &[]),
     ("deadline", &[]),
-    ("last_time", &[]),
+    ("coarse_time", &[]),
     ("config", &[]),
     ("telemetry", &[]),
     ("backends", &[]),
@@ -69,7 +69,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ppp", &["gateway"]),
     ("governor", &["gateway"]),
     ("async_compression", &["gateway"]),
-    ("rustix", &["last_time", "interfaces", "runtime", "gateway"]),
+    ("rustix", &["coarse_time", "interfaces", "runtime", "gateway"]),
     ("wasmparser", &["runtime"]),
     ("jsonwebtoken", &["gateway"]),
     ("moka", &["gateway"]),

@@ -10,7 +10,7 @@
 //!
 //! | module | what it is | only here is named |
 //! | --- | --- | --- |
-//! | `names`, `body`, `deadline`, `last_time` | typed names; the one body type; waiting until then; when it was | |
+//! | `names`, `body`, `deadline`, `coarse_time` | typed names; the one body type; waiting until then; times noted with every request | |
 //! | `config` | gateway.toml, checked | `toml` |
 //! | `telemetry` | logs, journal, metrics, trace context | `prometheus_client` |
 //! | `backends` | databases, brokers, buckets, all durable | `rusqlite` |
@@ -33,7 +33,7 @@
 pub mod names;
 pub mod body;
 pub mod deadline;
-pub mod last_time;
+pub mod coarse_time;
 pub mod config;
 pub mod telemetry;
 pub mod backends;

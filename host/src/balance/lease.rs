@@ -13,10 +13,11 @@ use crate::runtime::instance::Instance;
 /// A call that was let in; dropping it makes room for the next.
 pub struct Admitted {
     pool: Arc<Pool>,
+    /// None once it has left, and for a call that was let in beside the others.
     place: Option<Place>,
 }
 
-/// A call that was let in and has no instance of its own yet.
+/// A call that was let in, with all that it holds besides an instance of its own.
 pub struct Entrant {
     admitted: Admitted,
     /// Its place among those that handle one request alone.

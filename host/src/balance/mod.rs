@@ -2,10 +2,11 @@
 //!
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
 //! `verdict` is what a try says about whom it asked, unless its client's `upload` was waited for; `service` is one
-//! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls, `lease` one on loan,
-//! `breaker` counts failures for its `circuit`, `health` is its probe; `upstream` is an external service with the state
-//! of each `address`, `pick` chooses among them, `outlier` and `check` find those that fail, `client` speaks to them
-//! over what `connect` makes, `stream` is what comes back; `retry` tries calls again, with the body that `lend` kept.
+//! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls,
+//! `lease` one on loan, `breaker` counts failures for its `circuit`, `health` is its probe; `upstream` is an external
+//! service with the state of each `address`, `pick` chooses among them, `outlier` and `check` find those that fail,
+//! `client` speaks to them over what `connect` makes, `stream` is what comes back; `retry` tries calls again, with the
+//! body that `lend` kept.
 
 pub mod call;
 pub mod verdict;
@@ -124,13 +125,12 @@ impl Balancer {
         let policy = chosen.as_deref().or_else(|| default_retry(&call));
         let policy = policy.filter(|policy| policy.tries > 1);
         policy.inspect(|policy| target.budget().earn(policy.budget_percent));
-        let call = match &target {
-            Target::Component(service) => match service.begin(call) {
-                Ok(begun) => return begun.answer().await,
-                Err(call) => *call,
-            },
-            Target::External(_) => call,
-        };
+        // Such a call needs no other try: one that was refused has had to wait, and one that fails may have had an effect.
+        if let Target::Component(service) = &target
+            && let Some(ready) = service.at_once(call.depth)
+        {
+            return service.answer(ready, call).await;
+        }
         // Boxed, as few calls have to wait for an instance: the way of a call is moved as one future.
         match policy {
             Some(policy) => Box::pin(retry::send(&target, call, policy)).await,

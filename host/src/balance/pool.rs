@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use crate::balance::admission::Admission;
 use crate::balance::lease::{Admitted, Entrant, Lease};
 use crate::balance::queue::{Place, Queue};
+use crate::coarse_time::CoarseTime;
 use crate::config::Instances;
-use crate::last_time::LastTime;
 use crate::runtime::blueprint::Blueprint;
 use crate::runtime::crowd::Crowd;
 use crate::runtime::failure::GuestFailure;
@@ -51,7 +51,7 @@ struct State {
 
 struct Busy {
     name: Arc<str>,
-    since: LastTime,
+    since: CoarseTime,
     calls: u32,
 }
 
@@ -186,8 +186,7 @@ impl Pool {
             return None;
         }
         let entrant = self.try_enter(depth)?;
-        let instance = state.idle.pop()?;
-        let index = state.note_busy(&instance);
+        let (instance, index) = state.take_idle()?;
         drop(state);
         Some(entrant.lend(instance, index))
     }
@@ -277,10 +276,7 @@ impl Pool {
 
     /// Lends an idle instance, with its entry among the busy ones.
     pub(super) fn take_idle(&self) -> Option<(Box<Instance>, usize)> {
-        let mut state = self.state();
-        let instance = state.idle.pop()?;
-        let index = state.note_busy(&instance);
-        Some((instance, index))
+        self.state().take_idle()
     }
 
     /// Notes an instance that goes to work; answers its entry.
@@ -329,8 +325,14 @@ impl Pool {
 }
 
 impl State {
+    fn take_idle(&mut self) -> Option<(Box<Instance>, usize)> {
+        let instance = self.idle.pop()?;
+        let index = self.note_busy(&instance);
+        Some((instance, index))
+    }
+
     fn note_busy(&mut self, instance: &Instance) -> usize {
         let (name, calls) = (instance.name().clone(), instance.calls() + 1);
-        self.busy.insert(Busy { name, since: LastTime::now(), calls })
+        self.busy.insert(Busy { name, since: CoarseTime::now(), calls })
     }
 }

@@ -63,6 +63,13 @@ impl Version {
     }
 }
 
+/// What a call needs to be answered.
+pub struct Ready {
+    version: Arc<Version>,
+    pass: Pass,
+    lease: Lease,
+}
+
 /// A service of this host.
 pub struct Service {
     name: ServiceName,
@@ -122,18 +129,13 @@ impl Service {
         self.unfit.store(unfit, Ordering::Relaxed);
     }
 
-    /// Begins a call that has to wait for nothing: an instance is idle, and none has failed of late. Such a call needs
-    /// no other try, since what fails from here on may have had an effect.
-    ///
-    /// # Errors
-    ///
-    /// The same call, for [`Self::send`].
-    pub fn begin(&self, call: Call) -> Result<Begun<'_>, Box<Call>> {
-        let Some(version) = self.active() else { return Err(call.into()) };
-        let Some(pass) = version.circuit.admit_freely() else { return Err(call.into()) };
-        let Some(lease) = version.pool.try_lend(call.depth) else { return Err(call.into()) };
+    /// What a call needs that has to wait for nothing: an instance is idle, and none has failed of late.
+    pub fn at_once(&self, depth: u8) -> Option<Ready> {
+        let version = self.active()?;
+        let pass = version.circuit.admit_freely()?;
+        let lease = version.pool.try_lend(depth)?;
         version.context().queue_wait.observe(Duration::ZERO);
-        Ok(Begun::new(self, version, lease, call, pass))
+        Some(Ready { version, pass, lease })
     }
 
     /// Answers a request on one of the instances, as soon as one is free.
@@ -150,7 +152,31 @@ impl Service {
             None if version.pool.crowd().is_some() => return self.send_to_crowd(version, call, pass).await,
             None => self.entered(&version, pass, version.pool.acquire(call.deadline)).await?,
         };
-        Begun::new(self, version, lease, call, pass).answer().await
+        self.answer(Ready { version, pass, lease }, call).await
+    }
+
+    /// Answers a request on an instance that is ready for it.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer.
+    pub fn answer(
+        &self,
+        Ready { version, pass, lease }: Ready,
+        call: Call,
+    ) -> impl Future<Output = Result<Answer, CallError>> + Send + use<'_> {
+        let number = version.number;
+        let guest_call = guest_call(&call);
+        let ends_with = if version.pool.crowd().is_some() { EndsWith::Body } else { EndsWith::Call };
+        let activity = Arc::new(Activity::new(ends_with));
+        let driven = Driven::new(drive(version, lease, call.request, guest_call, activity.clone(), pass));
+        async move {
+            let response = driven.answer(&activity).await?;
+            if let Some(active) = self.active.load().as_ref().filter(|active| active.number == number) {
+                active.note(pass, Verdict::Answered);
+            }
+            Ok(Answer { response, version: Some(number), upgraded: None })
+        }
     }
 
     /// Answers a request on an instance that may handle others beside it.
@@ -272,40 +298,6 @@ impl Service {
     }
 }
 
-/// A call that an instance has begun to answer.
-pub struct Begun<'s> {
-    service: &'s Service,
-    number: VersionNumber,
-    pass: Pass,
-    activity: Arc<Activity>,
-    driven: Driven,
-}
-
-impl<'s> Begun<'s> {
-    fn new(service: &'s Service, version: Arc<Version>, lease: Lease, call: Call, pass: Pass) -> Self {
-        let number = version.number;
-        let guest_call = guest_call(&call);
-        let ends_with = if version.pool.crowd().is_some() { EndsWith::Body } else { EndsWith::Call };
-        let activity = Arc::new(Activity::new(ends_with));
-        let driven = Driven::new(drive(version, lease, call.request, guest_call, activity.clone(), pass));
-        Self { service, number, pass, activity, driven }
-    }
-
-    /// The answer, as soon as its head is there.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none.
-    pub async fn answer(self) -> Result<Answer, CallError> {
-        let Self { service, number, pass, activity, driven } = self;
-        let response = driven.answer(&activity).await?;
-        if let Some(active) = service.active.load().as_ref().filter(|active| active.number == number) {
-            active.note(pass, Verdict::Answered);
-        }
-        Ok(Answer { response, version: Some(number), upgraded: None })
-    }
-}
-
 /// What the host knows about the call of a guest.
 fn guest_call(call: &Call) -> Arc<GuestCall> {
     let mut guest_call = GuestCall::new(call.request_id.clone(), call.trace, call.deadline);
@@ -327,7 +319,7 @@ fn drive(
     let own_deadline = call.began + version.context().config.limits.time;
     let excuses = Excuses::watch(&mut request, own_deadline, call.deadline);
     // Before the future is made, which would hold the request too.
-    let accepted = lease.instance().accept(*request, &activity);
+    let accepted = driven::guard(|| lease.instance().accept(*request, &activity));
     Box::pin(async move {
         // Told before the lease and with it the instance is dropped, however that comes.
         let fate = Fate(&activity);
@@ -351,6 +343,8 @@ fn drive(
                 activity.fail(failure.clone());
                 failure.report(version.context(), Some(lease.name()), Some(&call));
                 version.note(pass, Verdict::of_guest(failure, &excuses));
+                // Before its version is let go.
+                drop(lease);
             }
         }
         result

@@ -54,7 +54,7 @@ impl Pipeline {
             Lookup::Answer(response) => Ok(response),
             Lookup::Stale(response, behind) => {
                 let (request, plan) = *behind;
-                self.fetch_behind(cache, service, route, Box::new(request), plan, &account.context);
+                self.fetch_behind(cache, service, route, request, plan, &account.context);
                 Ok(response)
             }
             Lookup::Fetch(plan) => {

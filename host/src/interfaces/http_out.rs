@@ -75,10 +75,10 @@ impl Outbound {
         let first_byte = options.and_then(|options| options.first_byte_timeout);
         match destination {
             Destination::Sibling(service) => {
-                let sibling = self.sibling_call(service, request, &call, trace, first_byte);
-                if sibling.depth > CALL_DEPTH_MAX {
+                if call.depth >= CALL_DEPTH_MAX {
                     return Box::pin(async { Err(Error::LoopDetected) });
                 }
+                let sibling = self.sibling_call(service, request, &call, trace, first_byte);
                 let sent = self.this.service.host.siblings.send(sibling);
                 Box::pin(async move {
                     let response = sent.await.map_err(of_sibling)?;

@@ -7,8 +7,8 @@ use tokio::sync::SetOnce;
 use tokio::time::Instant;
 use wasmtime_wasi_http::WasiBody;
 
+use crate::coarse_time::CoarseTime;
 use crate::interfaces::cpu::CpuMeter;
-use crate::last_time::LastTime;
 use crate::runtime::failure::GuestFailure;
 
 /// How often a guest of WASI 0.3 is asked before it is taken to wait for something: its tasks hand over to each other,
@@ -32,7 +32,7 @@ pub struct Activity {
     /// What the end of the response has to wait for.
     pub ends_with: EndsWith,
     /// When it last moved.
-    moved: LastTime,
+    moved: CoarseTime,
     begun: AtomicBool,
     head: Mutex<Slot>,
     /// Set when nobody reads the body any more, or all of it was read.
@@ -59,7 +59,7 @@ impl Activity {
     pub fn new(ends_with: EndsWith) -> Self {
         Self {
             ends_with,
-            moved: LastTime::now(),
+            moved: CoarseTime::now(),
             begun: AtomicBool::new(false),
             head: Mutex::default(),
             body_ended: SetOnce::new(),

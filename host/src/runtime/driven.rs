@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -120,13 +120,22 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Does what a call needs before it is driven: a fault of the host in it is the failure of the call, too.
+///
+/// # Errors
+///
+/// Those of `work`.
+pub fn guard<T>(work: impl FnOnce() -> Result<T, GuestFailure>) -> Result<T, GuestFailure> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
+}
+
 /// The failure of a call that was dropped: only when the host stops, or by a fault of it.
 pub fn dropped() -> GuestFailure {
     GuestFailure::Trap { message: "the call was dropped".into(), frames: Vec::new() }
 }
 
 /// A fault of the host, which must harm this call only.
-fn panicked(panic: Box<dyn Any + Send>) -> Outcome {
+fn panicked<T>(panic: Box<dyn Any + Send>) -> Result<T, GuestFailure> {
     let message =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(|it| &**it));
     let message = format!("the host panicked: {}", message.unwrap_or("no message"));
@@ -162,8 +171,11 @@ mod tests {
     #[tokio::test]
     async fn a_fault_of_the_host_is_the_failure_of_the_call() {
         let call = Driven::new(Box::pin(async { panic!("of the host") }));
-        let failure = call.answer(&Arc::default()).await.unwrap_err();
-        assert_eq!(failure.to_string(), "trap: the host panicked: of the host");
+        let failures = [call.answer(&Arc::default()).await.map(drop), guard(|| panic!("of the host"))]
+            .map(Result::unwrap_err);
+        for failure in failures {
+            assert_eq!(failure.to_string(), "trap: the host panicked: of the host");
+        }
     }
 
     #[tokio::test]

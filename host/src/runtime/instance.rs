@@ -49,7 +49,7 @@ enum Http {
     P3(handler::Guest),
 }
 
-/// A request that an instance has taken, to be handled by it.
+/// A request that an instance has taken, to be handled by the same one.
 pub enum Accepted {
     /// By WASI 0.2.
     P2(http_exports::incoming_handler::Guest, Resource<HostIncomingRequest>, Resource<HostResponseOutparam>),

@@ -98,7 +98,7 @@ pub enum Lookup {
     /// The answer.
     Answer(Response),
     /// The answer, and what is to be fetched behind it.
-    Stale(Response, Box<(Request, Plan)>),
+    Stale(Response, Box<(Box<Request>, Plan)>),
     /// Nothing: the service is to be asked, and what it answers handed to [`Cache::keep`].
     Fetch(Plan),
 }
@@ -246,7 +246,7 @@ impl Cache {
         *behind.uri_mut() = request.uri().clone();
         *behind.headers_mut() = request.headers().clone();
         fetch.set_conditions(behind.headers_mut());
-        Lookup::Stale(response, Box::new((behind, Plan::new(Forwarded::Stale, fetch))))
+        Lookup::Stale(response, Box::new((Box::new(behind), Plan::new(Forwarded::Stale, fetch))))
     }
 }
 

@@ -12,9 +12,9 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::answer::Answer;
 use super::patience::Untaken;
+use crate::coarse_time::CoarseTime;
 use crate::gateway::Shared;
 use crate::gateway::forward::upgrade::Tunnel;
-use crate::last_time::LastTime;
 
 /// How long a closing connection listens on, so that the client reads the last response before what it
 /// still sends makes the system reset the connection (RFC 9112, 9.6).
@@ -39,7 +39,7 @@ pub struct Activity {
     /// The gateway that it is a connection of.
     shared: Arc<Shared>,
     /// Since when the client is waited for.
-    since: LastTime,
+    since: CoarseTime,
     requests: AtomicUsize,
     /// Whether a request head has begun and not ended. HTTP/2 has other frames between requests, so it
     /// counts for HTTP/1 and the first request only.
@@ -56,7 +56,7 @@ impl Activity {
     pub fn new(shared: Arc<Shared>) -> Arc<Self> {
         Arc::new(Self {
             shared,
-            since: LastTime::now(),
+            since: CoarseTime::now(),
             requests: AtomicUsize::new(0),
             head_begun: AtomicBool::new(true),
             http2: AtomicBool::new(false),
