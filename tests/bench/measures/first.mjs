@@ -1,28 +1,24 @@
 // The first request to a service that has no instance yet, beside the second one.
-import { Agent, get } from 'node:http';
-
 import { route, service, startHost, untilCold } from '../host.mjs';
+import { output } from '../load.mjs';
 import { median, quantile } from '../numbers.mjs';
-import { component } from '../places.mjs';
+import { component, native, program } from '../places.mjs';
 import { atMost, bar, NONE, value } from '../results.mjs';
 import { folder } from '../scratch.mjs';
 
 // Each gives one sample of a first request; with fewer a p99 is one of the two worst.
 const SERVICES = 400;
-// Until the client's own code is compiled.
+// Until the connection and the gateway are warm.
 const WARM_UP_REQUESTS = 2000;
 
 export async function first() {
   const names = Array.from({ length: SERVICES }, (_, index) => `s${index}`);
   const host = await startHost(folder('first'), [...names, 'other'].map(served).join(''));
   await untilCold(host);
-  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-  const ask = (name) => microseconds(`${host.url}/${name}/`, agent);
-  for (let count = 0; count < WARM_UP_REQUESTS; count += 1) await ask('other');
-  const firsts = await inTurn(names, ask);
-  const seconds = await inTurn(names, ask);
-  agent.destroy();
-  return results(firsts, seconds);
+  const paths = [...Array(WARM_UP_REQUESTS).fill('other'), ...names, ...names].map((name) => `/${name}/`);
+  const told = await output(program(native), ['ask', new URL(host.url).host, ...paths]);
+  const times = told.trim().split('\n').map(Number).slice(WARM_UP_REQUESTS);
+  return results(times.slice(0, SERVICES), times.slice(SERVICES));
 }
 
 function results(firsts, seconds) {
@@ -45,21 +41,4 @@ function results(firsts, seconds) {
 
 function served(name) {
   return service(name, component('bench_hello')) + route(`/${name}/{*rest}`, `service = "${name}"`);
-}
-
-async function inTurn(names, ask) {
-  const samples = [];
-  for (const name of names) samples.push(await ask(name));
-  return samples;
-}
-
-function microseconds(url, agent) {
-  return new Promise((done, failed) => {
-    const begin = process.hrtime.bigint();
-    const ended = (response) => () => {
-      if (response.statusCode !== 200) failed(new Error(`${url}: ${response.statusCode}`));
-      else done(Number(process.hrtime.bigint() - begin) / 1000);
-    };
-    get(url, { agent }, (response) => response.resume().once('end', ended(response))).once('error', failed);
-  });
 }

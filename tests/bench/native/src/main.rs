@@ -1,6 +1,8 @@
 //! What Hostel is compared with, written natively: `bench-native hyper`, `axum`,
 //! `front ADDRESS`, which calls an `axum` there, or `component FILE`, which runs one. Each prints its port.
+//! `ask ADDRESS PATH...` is a client: it prints how many microseconds each answer took.
 
+mod ask;
 mod bare;
 mod minimal;
 mod routed;
@@ -21,7 +23,10 @@ async fn main() -> Result<()> {
         ["axum"] => routed::serve(listen().await?, routed::hello()).await,
         ["front", back] => routed::serve(listen().await?, routed::front(back)).await,
         ["component", file] => minimal::serve(listen().await?, file.as_ref()).await.map_err(Error::other),
-        _ => Err(Error::other("say hyper, axum, front and an address, or component and a file")),
+        ["ask", address, ref paths @ ..] => ask::each(address, paths),
+        _ => {
+            Err(Error::other("say hyper, axum, front and an address, component and a file, or ask and what"))
+        }
     }
 }
 
