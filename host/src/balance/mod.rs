@@ -125,7 +125,7 @@ impl Balancer {
         let policy = chosen.as_deref().or_else(|| default_retry(&call));
         let policy = policy.filter(|policy| policy.tries > 1);
         policy.inspect(|policy| target.budget().earn(policy.budget_percent));
-        // Such a call needs no other try: one that was refused has had to wait, and one that fails may have had an effect.
+        // No other try: what is refused while it waits has had no effect, but such a call does not wait.
         if let Target::Component(service) = &target
             && let Some(ready) = service.at_once(call.depth)
         {
