@@ -10,6 +10,7 @@
 //!
 //! | module | what it is | only here is named |
 //! | --- | --- | --- |
+//! | `allocator` | memory for all of it | |
 //! | `names`, `body`, `deadline`, `coarse_time` | typed names; the one body type; waiting until then; times noted with every request | |
 //! | `config` | gateway.toml, checked | `toml` |
 //! | `telemetry` | logs, journal, metrics, trace context | `prometheus_client` |
@@ -30,6 +31,7 @@
 //! is where a set of instances can be reached; a *route* sends requests to a service; a *grant* is a right that
 //! `gateway.toml` gives; a *topic* carries messages; a *back end* is what stands behind an interface.
 
+pub mod allocator;
 pub mod names;
 pub mod body;
 pub mod deadline;
