@@ -26,7 +26,7 @@ thread_local! {
 pub struct CpuMeter {
     base: Instant,
     used_ns: AtomicU64,
-    /// When the present poll began, by the clock that counts it.
+    /// When the present poll began, or the last one ended, by the clock that counts it.
     poll_ns: AtomicU64,
     /// Whether the call has used up a slice before.
     is_long: AtomicBool,
@@ -79,6 +79,15 @@ impl CpuMeter {
         }
     }
 
+    /// When the call ended.
+    pub fn ended(&self) -> Instant {
+        if self.is_precise.load(Ordering::Relaxed) {
+            return Instant::now();
+        }
+        // Without another look at the clock.
+        self.base + Duration::from_nanos(self.poll_ns.load(Ordering::Relaxed))
+    }
+
     /// Back to zero, for the next call.
     pub fn reset(&self) {
         self.used_ns.store(0, Ordering::Relaxed);
@@ -125,7 +134,9 @@ impl<F: Future + Unpin> Future for CpuTimed<'_, F> {
         self.meter.poll_ns.store(start, Ordering::Relaxed);
         let before = replace_nested_ns(0);
         let poll = Pin::new(&mut self.future).poll(context);
-        let spent = self.meter.now_ns().saturating_sub(start);
+        let end = self.meter.now_ns();
+        self.meter.poll_ns.store(end, Ordering::Relaxed);
+        let spent = end.saturating_sub(start);
         let nested = replace_nested_ns(before.saturating_add(spent));
         let own = spent.saturating_sub(nested);
         self.meter.used_ns.fetch_add(own, Ordering::Relaxed);

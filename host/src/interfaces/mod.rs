@@ -4,7 +4,7 @@
 //! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
 //! one instance, `call` what it does now; `memory`, with the `holdings` of the host, and `cpu` are its
 //! meters, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an
-//! interface: `wasi`, `http_out` for both `http_out_p2` and `http_out_p3` (with `http_client` for outside hosts and
+//! interface: `wasi` with its `streams`, `http_out` for both `http_out_p2` and `http_out_p3` (with `http_client` for outside hosts and
 //! `siblings` for services), `database` (with `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
 
 pub mod bindings;
@@ -17,6 +17,7 @@ pub mod turns;
 pub mod holdings;
 pub mod usage;
 pub mod wasi;
+pub mod streams;
 pub mod http_out;
 pub mod http_out_p2;
 pub mod http_out_p3;
@@ -46,6 +47,7 @@ pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     linker.allow_shadowing(true);
+    streams::add_to_linker(linker)?;
     http_out_p2::add_to_linker(linker)?;
     // Files and environment are empty in wasmtime-wasi too, but there nobody hears that they were asked for.
     preopens::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;

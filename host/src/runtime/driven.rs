@@ -13,7 +13,7 @@ use http::header::CONTENT_LENGTH;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::body::{Body, Response};
+use crate::body::{self, Body, Response};
 use crate::runtime::activity::Activity;
 use crate::runtime::failure::GuestFailure;
 use crate::runtime::response::GuardedBody;
@@ -67,7 +67,8 @@ impl Driven {
         drop(waiting);
         let mut body = GuardedBody::new(body, content_length(&head.headers), self, activity.clone());
         poll_fn(|context| Poll::Ready(body.gather(context))).await?;
-        Ok(Response::from_parts(head, Body::new(body)))
+        let body = body.take_whole().map_or_else(|| Body::new(body), body::full);
+        Ok(Response::from_parts(head, body))
     }
 
     /// Why the call has ended, when it has failed.

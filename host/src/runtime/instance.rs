@@ -240,7 +240,7 @@ impl Instance {
         if this.end() {
             tracing::debug!(instance = %this.name, "a transaction left open was rolled back at the end of its call");
         }
-        self.idle_since = Instant::now();
+        self.idle_since = meter.ended();
         let state = self.store.data_mut();
         // A sound guest leaves nothing behind.
         self.is_burden = !state.table.is_empty() && state.count_holdings().is_err();

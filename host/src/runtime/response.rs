@@ -73,6 +73,16 @@ impl GuardedBody {
         self.call.failure().map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
+    /// All of it, where it was gathered in one piece and its call has ended: nothing has to be guarded then.
+    pub fn take_whole(&mut self) -> Option<Bytes> {
+        let is_one = self.gathered.is_data() && self.gathered.more.is_empty();
+        if !is_one || !self.has_all() || !self.call.has_ended() {
+            return None;
+        }
+        let frame = self.gathered.pop().transpose().ok()?;
+        Some(frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default())
+    }
+
     /// What comes behind the gathered frames.
     fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
@@ -202,7 +212,9 @@ impl Drop for GuardedBody {
 /// What was taken from a guest before any of it is sent.
 #[derive(Default)]
 struct Gathered {
-    frames: VecDeque<Frame<Bytes>>,
+    /// The first: mostly the only one, which then needs no memory of its own.
+    first: Option<Frame<Bytes>>,
+    more: VecDeque<Frame<Bytes>>,
     /// Of the data in them.
     bytes: u64,
     /// What follows them.
@@ -210,26 +222,35 @@ struct Gathered {
 }
 
 impl Gathered {
+    fn frames(&self) -> impl Iterator<Item = &Frame<Bytes>> {
+        self.first.iter().chain(&self.more)
+    }
+
     fn has_room(&self) -> bool {
-        self.bytes < GATHERED_BYTES_MAX && self.frames.len() < GATHERED_FRAMES_MAX
+        self.bytes < GATHERED_BYTES_MAX && self.frames().count() < GATHERED_FRAMES_MAX
     }
 
     fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.error.is_none()
+        self.frames().next().is_none() && self.error.is_none()
     }
 
     /// Whether there are neither trailers nor an error.
     fn is_data(&self) -> bool {
-        self.error.is_none() && self.frames.iter().all(Frame::is_data)
+        self.error.is_none() && self.frames().all(Frame::is_data)
     }
 
     fn push(&mut self, frame: Frame<Bytes>) {
         self.bytes += length_of(&frame);
-        self.frames.push_back(frame);
+        if self.frames().next().is_some() {
+            return self.more.push_back(frame);
+        }
+        self.first = Some(frame);
     }
 
     fn pop(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
-        let Some(frame) = self.frames.pop_front() else { return self.error.take().map(Err) };
+        let Some(frame) = self.first.take().or_else(|| self.more.pop_front()) else {
+            return self.error.take().map(Err);
+        };
         self.bytes -= length_of(&frame);
         Some(Ok(frame))
     }
@@ -301,6 +322,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_of_one_piece_whose_call_has_ended_needs_no_guard() {
+        let take = |frames, outcome| gathered(frames, outcome).1.take_whole();
+        assert_eq!(take(vec![data("one")], Ok(())).unwrap(), "one");
+        assert_eq!(take(Vec::new(), Ok(())).unwrap(), "");
+        assert_eq!(take(vec![data("one"), data("two")], Ok(())), None);
+        assert_eq!(take(vec![data("one"), Frame::trailers(HeaderMap::new())], Ok(())), None);
+        let running = Driven::new(Box::pin(std::future::pending()));
+        assert_eq!(gathered_of(None, vec![data("one")], running).1.take_whole(), None);
+        let short = Driven::new(Box::pin(async { Ok(()) }));
+        assert_eq!(gathered_of(Some(4), vec![data("one")], short).1.take_whole(), None);
+    }
+
+    #[tokio::test]
     async fn the_length_is_what_is_still_to_be_sent_whatever_is_held() {
         let (_, body) =
             gathered_of(Some(3), vec![data("one")], Driven::new(Box::pin(std::future::pending())));
@@ -333,7 +367,7 @@ mod tests {
         let frames = (0..2 * GATHERED_FRAMES_MAX).map(|_| data("x")).collect();
         let (result, body) = gathered(frames, Ok(()));
         result.unwrap();
-        assert_eq!((body.gathered.frames.len(), body.size_hint().exact()), (GATHERED_FRAMES_MAX, None));
+        assert_eq!((body.gathered.frames().count(), body.size_hint().exact()), (GATHERED_FRAMES_MAX, None));
         assert_eq!(body.collect().await.unwrap().to_bytes().len(), 2 * GATHERED_FRAMES_MAX);
     }
 
