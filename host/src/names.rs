@@ -3,10 +3,11 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use http::HeaderName;
 use serde::{Deserialize, Serialize};
+use uuid::{ContextV7, Timestamp, Uuid};
 
 /// The longest name of a service or domain; it becomes a DNS label in `http://<service>.internal`
 /// (RFC 1035, 2.3.4).
@@ -109,10 +110,10 @@ pub fn default_domain() -> DomainName {
 const OF_HOST: &str = "hostel-";
 
 /// The header field in which the host tells a service who calls it.
-pub static CALLER: HeaderName = HeaderName::from_static("hostel-service");
+pub const CALLER: HeaderName = HeaderName::from_static("hostel-service");
 
 /// The header field in which the host tells a service the id of the request.
-pub static REQUEST: HeaderName = HeaderName::from_static("hostel-request");
+pub const REQUEST: HeaderName = HeaderName::from_static("hostel-request");
 
 /// Whether only the host may set a header field.
 pub fn is_of_host(name: &HeaderName) -> bool {
@@ -251,6 +252,9 @@ impl fmt::Display for TopicPattern {
     }
 }
 
+/// Orders the ids of one time.
+static ORDER: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
 /// The id of one request or delivery, found again in the access log, the logs of services and problem
 /// documents.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
@@ -258,10 +262,19 @@ impl fmt::Display for TopicPattern {
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
-    /// A new id, ordered by time (UUID version 7, RFC 9562).
+    /// The id of a request that has come now.
     pub fn new() -> Self {
-        let mut text = uuid::Uuid::encode_buffer();
-        Self(Arc::from(&*uuid::Uuid::now_v7().simple().encode_lower(&mut text)))
+        Self::at(jiff::Timestamp::now())
+    }
+
+    /// The id of one that has come then; those of one time are ordered as they were made (UUID version 7, RFC 9562).
+    pub fn at(time: jiff::Timestamp) -> Self {
+        // No clock stands before 1970.
+        let seconds = u64::try_from(time.as_second()).unwrap_or_default();
+        let nanoseconds = u32::try_from(time.subsec_nanosecond()).unwrap_or_default();
+        let time = Timestamp::from_unix(&ORDER, seconds, nanoseconds);
+        let mut text = Uuid::encode_buffer();
+        Self(Arc::from(&*Uuid::new_v7(time).simple().encode_lower(&mut text)))
     }
 
     /// The id as text.

@@ -102,7 +102,7 @@ fn call(issuer: &IssuerConfig, wanted: &WantedToken) -> Result<Call, Problem> {
         .header(header::HOST, address.authority().map_or("localhost", |authority| authority.as_str()))
         .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
         .header(header::CONTENT_LENGTH, text.len())
-        .header(&CALLER, ServiceName::of_host().as_str());
+        .header(CALLER, ServiceName::of_host().as_str());
     Ok(Call {
         request: Box::new(request.body(body::full(text)).map_err(|_| malformed())?),
         request_id: RequestId::new().into(),

@@ -1,5 +1,6 @@
 //! The account of one request, kept to the end of its response.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as Task, Poll};
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
 
-use super::access_log::{self, Line};
+use super::access_log::line::{self, Line};
 use super::context::Context;
 use super::forward;
 use super::forward::upgrade::Tunnel;
@@ -53,21 +54,24 @@ impl Account {
     fn line(&self, status: u16, duration: Duration) -> Line<'_> {
         let context = &self.context;
         Line {
-            time: jiff::Timestamp::now(),
-            client: context.client.to_canonical(),
+            time: context.came.checked_add(duration).unwrap_or(context.came),
+            client: context
+                .peer
+                .text_of(context.client)
+                .map_or_else(|| line::client_text(context.client), Cow::Borrowed),
             certificate: context.certificate.as_ref().map(|certificate| certificate.subject.as_str()),
-            method: access_log::method_text(&context.method),
-            path: access_log::path_text(&context.target),
-            protocol: access_log::protocol_text(context.version),
+            method: line::method_text(&context.method),
+            path: line::path_text(&context.target),
+            protocol: line::protocol_text(context.version),
             status,
             bytes: self.bytes,
-            duration_ms: duration.as_secs_f64() * 1000.0,
+            duration,
             route: context.route.as_ref().map(|route| &*route.pattern),
             service: forward::service_of(context).map(ServiceName::as_str),
             version: context.service_version,
             request: &context.request_id,
             trace: context.trace.trace_text(),
-            subject: context.identity.as_deref().map(access_log::subject_text),
+            subject: context.identity.as_deref().map(line::subject_text),
             refusal: context.refusal,
             complete: self.complete,
         }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::auth::Identity;
@@ -43,7 +44,9 @@ pub struct Context {
     pub version: Version,
     /// Whether a refusal is shown as a page.
     pub prefers_html: bool,
-    /// When the head had come.
+    /// When the head had come, by the clock on the wall.
+    pub came: Timestamp,
+    /// The same, to measure from.
     pub started: Instant,
     /// The route, once found.
     pub route: Option<Arc<Route>>,
@@ -63,10 +66,10 @@ impl Context {
     /// The context of a request whose head has just come from the client.
     pub fn begin<B>(request: &http::Request<B>, peer: &Arc<Peer>) -> Self {
         let headers = request.headers();
-        let trace = caller_trace(headers);
+        let (trace, came) = (caller_trace(headers), Timestamp::now());
         let told = forwarded::read(headers, peer);
         Self {
-            request_id: RequestId::new().into(),
+            request_id: RequestId::at(came).into(),
             trace: trace.map_or_else(TraceContext::new, |trace| trace.child()),
             peer: peer.clone(),
             client: told.client,
@@ -78,6 +81,7 @@ impl Context {
             target: request.uri().clone(),
             version: request.version(),
             prefers_html: reply::prefers_html(headers),
+            came,
             started: Instant::now(),
             route: None,
             remembered: None,
@@ -105,7 +109,7 @@ impl Context {
 
 /// The caller's trace context; more than one such header is none (W3C Trace Context, 3.2).
 pub fn caller_trace(headers: &HeaderMap) -> Option<TraceContext> {
-    let mut values = headers.get_all(&TRACEPARENT).iter().map(HeaderValue::to_str);
+    let mut values = headers.get_all(TRACEPARENT).iter().map(HeaderValue::to_str);
     let value = values.next()?.ok()?;
     if values.next().is_some() {
         return None;

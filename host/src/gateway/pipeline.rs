@@ -85,7 +85,7 @@ pub fn finish(
     let response = policies::finish(response, &mut account.context);
     let mut response = without_needless_content(response, &account.context.method);
     if let Ok(id) = HeaderValue::from_str(&account.context.request_id) {
-        response.headers_mut().insert(&reply::REQUEST_ID, id);
+        response.headers_mut().insert(reply::REQUEST_ID, id);
     }
     AccountedBody::follow(response, account, fate)
 }

@@ -16,7 +16,7 @@ use crate::body::{self, Response};
 use crate::names::RequestId;
 
 /// The header by which a response is found again in the logs.
-pub static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The type of a problem document.
 const PROBLEM: &str = "application/problem+json";

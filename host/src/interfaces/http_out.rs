@@ -71,7 +71,7 @@ impl Outbound {
         };
         strip_identity(request.headers_mut());
         let trace = call.trace.child();
-        request.headers_mut().insert(&TRACEPARENT, trace.to_header());
+        request.headers_mut().insert(TRACEPARENT, trace.to_header());
         let first_byte = options.and_then(|options| options.first_byte_timeout);
         match destination {
             Destination::Sibling(service) => {
@@ -182,7 +182,7 @@ impl Outbound {
         let caller = self.this.service.config.name.clone();
         let headers = request.headers_mut();
         headers.extend(call.identity.iter().cloned());
-        let told = [(&CALLER, caller.as_str()), (&REQUEST, &*call.request)];
+        let told = [(CALLER, caller.as_str()), (REQUEST, &*call.request)];
         for (name, value) in told {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);

@@ -4,10 +4,10 @@ use http::{HeaderName, HeaderValue};
 use serde::{Serialize, Serializer};
 
 /// The header that carries it.
-pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What systems add to it.
-pub static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The flag of a trace that is recorded.
 const SAMPLED: u8 = 1;

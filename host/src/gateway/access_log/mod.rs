@@ -1,8 +1,8 @@
-//! One line for each request, written last, whatever happened to it: by `writer`, where it goes to a file.
+//! One `line` for each request, written last, whatever happened to it: by `writer`, where it goes to a file.
 
+pub mod line;
 mod writer;
 
-use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io;
 use std::net::IpAddr;
@@ -10,25 +10,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Uri, Version};
-use serde::Serialize;
+use http::Method;
 
+use self::line::Line;
 use self::writer::Writer;
 use super::Shared;
-use super::auth::Identity;
 use super::reply::Refusal;
-use crate::names::{RequestId, VersionNumber};
+use crate::names::RequestId;
 use crate::telemetry::requests::{Kind, known_method};
-use crate::telemetry::trace::{TraceContext, TraceText};
+use crate::telemetry::trace::TraceContext;
 
 /// Most lines are shorter, so that their text is made in one piece of memory.
 const LINE_BYTES: usize = 512;
-
-/// The longest path in a line.
-const PATH_BYTES_MAX: usize = 512;
-
-/// The longest method in a line.
-const METHOD_BYTES_MAX: usize = 32;
 
 /// Where the lines go.
 #[derive(Debug)]
@@ -37,51 +30,6 @@ pub enum AccessLog {
     Log,
     /// To a file.
     File(Writer),
-}
-
-/// A line as it stands in the file. Times are UTC and milliseconds, sizes bytes.
-#[derive(Debug, Serialize)]
-pub struct Line<'l> {
-    /// When the response had ended.
-    pub time: jiff::Timestamp,
-    /// The client.
-    pub client: IpAddr,
-    /// The subject of its certificate.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<&'l str>,
-    /// The method; `-` where nothing of the head could be read, as for the next two.
-    pub method: &'l str,
-    /// The path, without the query, which may hold secrets.
-    pub path: Cow<'l, str>,
-    /// The version of HTTP.
-    pub protocol: &'static str,
-    /// The status sent.
-    pub status: u16,
-    /// Of the response body.
-    pub bytes: u64,
-    /// From the end of the request head to the end of the response.
-    pub duration_ms: f64,
-    /// The pattern of the route.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<&'l str>,
-    /// The service behind it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub service: Option<&'l str>,
-    /// The version that answered.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<VersionNumber>,
-    /// The id of the request.
-    pub request: &'l str,
-    /// Its trace.
-    pub trace: TraceText,
-    /// Who asked, as far as the route wanted to know.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subject: Option<Cow<'l, str>>,
-    /// The name of the refusal, when there was one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub refusal: Option<&'static str>,
-    /// Whether the whole response was handed over.
-    pub complete: bool,
 }
 
 impl AccessLog {
@@ -110,11 +58,8 @@ impl AccessLog {
             Self::Log => emit(line),
             Self::File(writer) => {
                 let mut text = Vec::with_capacity(LINE_BYTES);
-                // Writing to memory fails only for values that are no JSON, which none of these is.
-                if serde_json::to_writer(&mut text, line).is_ok() {
-                    text.push(b'\n');
-                    writer.write(&text);
-                }
+                line.write_to(&mut text);
+                writer.write(&text);
             }
         }
     }
@@ -146,14 +91,14 @@ impl RefusedHeads {
         self.shared.metrics.requests(kind, None).count(Duration::ZERO);
         self.shared.access_log.write(&Line {
             time: jiff::Timestamp::now(),
-            client: self.client.to_canonical(),
+            client: line::client_text(self.client),
             certificate: None,
             method: "-",
             path: "-".into(),
             protocol: "-",
             status,
             bytes: 0,
-            duration_ms: 0.0,
+            duration: Duration::ZERO,
             route: None,
             service: None,
             version: None,
@@ -167,32 +112,6 @@ impl RefusedHeads {
     }
 }
 
-/// A method as a line has it.
-pub fn method_text(method: &Method) -> &str {
-    // A method is a token: one byte a character.
-    &method.as_str()[..method.as_str().len().min(METHOD_BYTES_MAX)]
-}
-
-/// The path of a target as a line has it.
-pub fn path_text(target: &Uri) -> Cow<'_, str> {
-    cut(target.path())
-}
-
-/// A version of HTTP as a line has it.
-pub fn protocol_text(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_09 => "HTTP/0.9",
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_11 => "HTTP/1.1",
-        _ => "HTTP/2.0",
-    }
-}
-
-/// Who asks as a line has it.
-pub fn subject_text(identity: &Identity) -> Cow<'_, str> {
-    cut(&identity.subject)
-}
-
 fn emit(line: &Line<'_>) {
     tracing::info!(
         target: "access",
@@ -203,7 +122,7 @@ fn emit(line: &Line<'_>) {
         protocol = line.protocol,
         status = line.status,
         bytes = line.bytes,
-        duration_ms = line.duration_ms,
+        duration_ms = line.duration.as_secs_f64() * 1000.0,
         route = line.route,
         service = line.service,
         version = line.version.map(|version| version.0),
@@ -214,13 +133,4 @@ fn emit(line: &Line<'_>) {
         complete = line.complete,
         "request"
     );
-}
-
-/// What a client sent, escaped and bounded.
-fn cut(text: &str) -> Cow<'_, str> {
-    let text = &text[..text.floor_char_boundary(PATH_BYTES_MAX)];
-    // As most are: to escape one character by one takes longer than to write the rest of the line.
-    let is_plain =
-        text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\'));
-    if is_plain { text.into() } else { text.escape_default().to_string().into() }
 }

@@ -12,10 +12,10 @@ use crate::gateway::listener::peer::Peer;
 use crate::gateway::reply::Refusal;
 use crate::gateway::routing::host;
 
-static FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-static PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// What is known about the origin of a request.
 #[derive(Debug, PartialEq)]
@@ -45,37 +45,62 @@ pub fn read(headers: &HeaderMap, peer: &Peer) -> Told {
     }
 }
 
+/// What services are told of a client with a request for one host.
+#[derive(Debug, Clone)]
+pub struct Words {
+    /// None where the request names none.
+    host: Option<HeaderValue>,
+    client: HeaderValue,
+    port: HeaderValue,
+    /// All of it as RFC 7239 has it.
+    forwarded: HeaderValue,
+}
+
 /// Tells a service what is known of the client; what clients claimed must be out already.
 ///
 /// # Errors
 ///
 /// When something cannot stand in a header, which the checks before exclude.
 pub fn write(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
-    let (peer, proto) = (&context.peer, context.scheme);
-    let client = match context.client == peer.address {
-        true => peer.address_text.clone(),
-        false => address_text(context.client),
-    };
-    let client_text = client.to_str().unwrap_or_default();
-    let host = context.asked_host.as_ref().or_else(|| headers.get(header::HOST)).cloned();
-    let name = host.as_ref().and_then(|host| host.to_str().ok());
-    let (open, close) = if context.client.to_canonical().is_ipv6() { ("\"[", "]\"") } else { ("", "") };
-    // A valid host holds nothing that would end the quotes.
-    let [before, host_text, behind] = name.map_or([""; 3], |name| [";host=\"", name, "\""]);
-    let parts = ["for=", open, client_text, close, ";proto=", proto, before, host_text, behind];
-    let forwarded = HeaderValue::try_from(parts.concat());
-    let port = context.asked_port.or_else(|| host::port(name?));
-    if let Some(host) = host {
-        headers.insert(&HOST, host);
+    let host = context.asked_host.as_ref().or_else(|| headers.get(header::HOST));
+    let words = context.peer.words(host, || Words::new(context, host))?;
+    if let Some(host) = words.host {
+        headers.insert(HOST, host);
     }
-    headers.insert(
-        header::FORWARDED,
-        forwarded.map_err(|_| Refusal::Malformed("a header cannot be passed on"))?,
-    );
-    headers.insert(&FOR, client);
-    headers.insert(&PROTO, HeaderValue::from_static(proto));
-    headers.insert(&PORT, port_text(port.unwrap_or(if proto == "https" { 443 } else { 80 })));
+    headers.insert(header::FORWARDED, words.forwarded);
+    headers.insert(FOR, words.client);
+    headers.insert(PROTO, HeaderValue::from_static(context.scheme));
+    headers.insert(PORT, words.port);
     Ok(())
+}
+
+impl Words {
+    /// Puts them together.
+    fn new(context: &Context, host: Option<&HeaderValue>) -> Result<Self, Refusal> {
+        let (peer, proto) = (&context.peer, context.scheme);
+        let client = match context.client == peer.address {
+            true => peer.address_text.clone(),
+            false => address_text(context.client),
+        };
+        let client_text = client.to_str().unwrap_or_default();
+        let name = host.and_then(|host| host.to_str().ok());
+        let (open, close) = if context.client.to_canonical().is_ipv6() { ("\"[", "]\"") } else { ("", "") };
+        // A valid host holds nothing that would end the quotes.
+        let [before, host_text, behind] = name.map_or([""; 3], |name| [";host=\"", name, "\""]);
+        let parts = ["for=", open, client_text, close, ";proto=", proto, before, host_text, behind];
+        let no_value = |_| Refusal::Malformed("a header cannot be passed on");
+        let forwarded = HeaderValue::try_from(parts.concat()).map_err(no_value)?;
+        let port = context.asked_port.or_else(|| host::port(name?));
+        let port = port_text(port.unwrap_or(if proto == "https" { 443 } else { 80 }));
+        // A copy, as the field is a part of all that was read with it.
+        let host = host.map(|host| HeaderValue::from_bytes(host.as_bytes())).transpose().map_err(no_value)?;
+        Ok(Self { host, client, port, forwarded })
+    }
+
+    /// Whether they are for a request for this host.
+    pub fn are_for(&self, host: Option<&HeaderValue>) -> bool {
+        self.host.as_ref() == host
+    }
 }
 
 /// An address as X-Forwarded-For has it.
@@ -93,21 +118,21 @@ fn port_text(port: u16) -> HeaderValue {
 }
 
 fn read_trusted(headers: &HeaderMap, peer: IpAddr, proxies: &[IpNet]) -> Told {
-    if headers.contains_key(header::FORWARDED) && !headers.contains_key(&FOR) {
+    if headers.contains_key(header::FORWARDED) && !headers.contains_key(FOR) {
         return read_standard(headers, peer, proxies);
     }
-    let hops = from_the_right(headers, &FOR).map(node);
+    let hops = from_the_right(headers, FOR).map(node);
     Told {
         client: nearest(hops.map(|hop| (hop, ())), peer, proxies).0,
         // Of a list the last counts, which the peer itself wrote.
-        scheme: from_the_right(headers, &PROTO).next().and_then(scheme),
-        host: from_the_right(headers, &HOST).next().and_then(asked_host),
-        port: from_the_right(headers, &PORT).next().and_then(|port| port.parse().ok()),
+        scheme: from_the_right(headers, PROTO).next().and_then(scheme),
+        host: from_the_right(headers, HOST).next().and_then(asked_host),
+        port: from_the_right(headers, PORT).next().and_then(|port| port.parse().ok()),
     }
 }
 
 /// The elements of a list header, the last one first.
-fn from_the_right<'h>(headers: &'h HeaderMap, name: &'static HeaderName) -> impl Iterator<Item = &'h str> {
+fn from_the_right(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(name).iter().rev();
     lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',').map(str::trim))
 }

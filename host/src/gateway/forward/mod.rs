@@ -159,12 +159,12 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     }
     if context::caller_trace(headers).is_none() {
         // The state belongs to the trace that is not continued.
-        headers.remove(&TRACESTATE);
+        headers.remove(TRACESTATE);
     }
-    headers.insert(&TRACEPARENT, context.trace.to_header());
+    headers.insert(TRACEPARENT, context.trace.to_header());
     headers.entry(header::HOST).or_insert(DEFAULT_HOST);
     let id = HeaderValue::from_str(&context.request_id);
-    headers.insert(&REQUEST, id.map_err(|_| Refusal::Malformed("a header cannot be passed on"))?);
+    headers.insert(REQUEST, id.map_err(|_| Refusal::Malformed("a header cannot be passed on"))?);
     forwarded::write(headers, context)
 }
 

@@ -1,7 +1,7 @@
 //! Who is at the other end of a connection, as far as the connection itself tells.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::request::Parts;
 use http::{HeaderValue, Version};
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::client_certificate::ClientCertificate;
 use super::tls::TlsFacts;
-use crate::gateway::forward::forwarded;
+use crate::gateway::forward::forwarded::{self, Words};
 use crate::gateway::framing;
 use crate::gateway::reply::Refusal;
 
@@ -24,13 +24,21 @@ pub struct Peer {
     pub tls: Option<TlsFacts>,
     /// All proxies whose word counts, when this peer is one of them.
     pub proxies: Option<Arc<[IpNet]>>,
+    /// What services were told of it last.
+    words: Mutex<Option<Words>>,
 }
 
 impl Peer {
     /// A peer in front of which these proxies may stand.
     pub fn new(address: IpAddr, tls: Option<TlsFacts>, proxies: &Arc<[IpNet]>) -> Self {
         let proxies = forwarded::is_trusted(proxies, address).then(|| proxies.clone());
-        Self { address, address_text: forwarded::address_text(address), tls, proxies }
+        let address_text = forwarded::address_text(address);
+        Self { address, address_text, tls, proxies, words: Mutex::default() }
+    }
+
+    /// The text of an address, where it is that of the peer.
+    pub fn text_of(&self, address: IpAddr) -> Option<&str> {
+        self.address_text.to_str().ok().filter(|_| address == self.address)
     }
 
     /// The scheme of what it asks for.
@@ -41,6 +49,29 @@ impl Peer {
     /// Its certificate.
     pub fn certificate(&self) -> Option<&Arc<ClientCertificate>> {
         self.tls.as_ref().and_then(|tls| tls.client.as_ref())
+    }
+
+    /// What services are told of it with a request for this host: mostly the same as the last time. A proxy speaks for
+    /// another client each time.
+    ///
+    /// # Errors
+    ///
+    /// Those of `words`, which puts them together.
+    pub fn words(
+        &self,
+        host: Option<&HeaderValue>,
+        words: impl FnOnce() -> Result<Words, Refusal>,
+    ) -> Result<Words, Refusal> {
+        if self.proxies.is_some() {
+            return words();
+        }
+        let mut last = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(last) = last.as_ref().filter(|last| last.are_for(host)) {
+            return Ok(last.clone());
+        }
+        let words = words()?;
+        *last = Some(words.clone());
+        Ok(words)
     }
 
     /// Refuses a request that belongs on another connection. Only HTTP/2 clients put requests for several
