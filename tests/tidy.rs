@@ -10,10 +10,11 @@ use crate::support::guests::repository;
 const LINES_MAX: usize = 400;
 
 /// What every module may use, lowest first: each of them only those before it.
-const GROUND: &[&str] = &["names", "body", "deadline", "coarse_time", "config", "telemetry"];
+const GROUND: &[&str] = &["allocator", "names", "body", "deadline", "coarse_time", "config", "telemetry"];
 
 /// Which modules each module may use besides the ground.
 const LAYERS: &[(&str, &[&str])] = &[
+    ("allocator", &[]),
     ("names", &[]),
     ("body", &[]),
     ("deadline", &[]),

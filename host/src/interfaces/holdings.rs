@@ -5,10 +5,11 @@ use std::any::Any;
 use http::HeaderMap;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi_http::FieldMap;
-use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::p2::types::{
     HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
 };
+
+use crate::interfaces::outgoing_body::OutgoingBody;
 
 /// What a guest may write into one body before somebody takes it out; the buffer holds two such pieces.
 pub const BODY_PIECE_BYTES: usize = 64 * 1024;
@@ -37,7 +38,7 @@ fn content(resource: &dyn Any) -> usize {
     if let Some(response) = resource.downcast_ref::<HostIncomingResponse>() {
         return text(&response.headers) + body(response.body.is_some());
     }
-    body(resource.is::<HostOutgoingBody>() || resource.is::<HostFutureIncomingResponse>())
+    body(resource.is::<OutgoingBody>() || resource.is::<HostFutureIncomingResponse>())
 }
 
 fn text(fields: &HeaderMap) -> usize {

@@ -4,8 +4,9 @@
 //! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
 //! one instance, `call` what it does now; `memory`, with the `holdings` of the host, and `cpu` are its
 //! meters, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an
-//! interface: `wasi` with its `streams`, `http_out` for both `http_out_p2` and `http_out_p3` (with `http_client` for outside hosts and
-//! `siblings` for services), `database` (with `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
+//! interface: `wasi` with its `streams`, `http_out` for both `http_out_p2` and `http_out_p3` (with `outgoing_body` for
+//! what is sent by WASI 0.2, `http_client` for outside hosts and `siblings` for services), `database` (with
+//! `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
 
 pub mod bindings;
 pub mod service;
@@ -18,6 +19,7 @@ pub mod holdings;
 pub mod usage;
 pub mod wasi;
 pub mod streams;
+pub mod outgoing_body;
 pub mod http_out;
 pub mod http_out_p2;
 pub mod http_out_p3;
@@ -48,6 +50,7 @@ pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     streams::add_to_linker(linker)?;
+    outgoing_body::add_to_linker(linker)?;
     http_out_p2::add_to_linker(linker)?;
     // Files and environment are empty in wasmtime-wasi too, but there nobody hears that they were asked for.
     preopens::add_to_linker::<_, HasSelf<GuestState>>(linker, |state| state)?;

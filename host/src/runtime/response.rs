@@ -1,6 +1,5 @@
 //! A response body that ends well only when the guest call did, so that a late trap cuts it.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,14 +13,8 @@ use crate::body::BodyError;
 use crate::runtime::activity::{Activity, EndsWith};
 use crate::runtime::driven::Driven;
 use crate::runtime::failure::GuestFailure;
+use crate::runtime::gathered::Gathered;
 use crate::runtime::remaining::{Remaining, hold_back, length_of};
-
-/// How much of a response is taken from its guest before any of it is sent, where it comes without waiting: a small one
-/// is then whole, which tells its length, takes one packet, and can still become an error.
-const GATHERED_BYTES_MAX: u64 = 64 * 1024;
-
-/// The same in frames, since each costs memory of its own.
-const GATHERED_FRAMES_MAX: usize = 64;
 
 /// The body of a guest's response. Its last frame waits until nothing can go wrong with it any more: HTTP/1.1 would
 /// otherwise send the last chunk, or the last byte of Content-Length, of a response whose service failed. Trailers may
@@ -57,7 +50,7 @@ impl GuardedBody {
             match self.poll_rest(context) {
                 Poll::Ready(Some(Ok(frame))) => self.gathered.push(frame),
                 Poll::Ready(Some(Err(error))) => {
-                    self.gathered.error = Some(error);
+                    self.gathered.break_off(error);
                     break;
                 }
                 Poll::Ready(None) => {
@@ -75,12 +68,7 @@ impl GuardedBody {
 
     /// All of it, where it was gathered in one piece and its call has ended: nothing has to be guarded then.
     pub fn take_whole(&mut self) -> Option<Bytes> {
-        let is_one = self.gathered.is_data() && self.gathered.more.is_empty();
-        if !is_one || !self.has_all() || !self.call.has_ended() {
-            return None;
-        }
-        let frame = self.gathered.pop().transpose().ok()?;
-        Some(frame.and_then(|frame| frame.into_data().ok()).unwrap_or_default())
+        if self.has_all() && self.call.has_ended() { self.gathered.take_whole() } else { None }
     }
 
     /// What comes behind the gathered frames.
@@ -191,7 +179,7 @@ impl http_body::Body for GuardedBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let taken = self.gathered.bytes + self.held.as_ref().map_or(0, length_of);
+        let taken = self.gathered.bytes() + self.held.as_ref().map_or(0, length_of);
         match self.remaining.0 {
             Some(remaining) => SizeHint::with_exact(taken + remaining),
             // A length would leave no place for trailers in HTTP/1.1.
@@ -209,53 +197,6 @@ impl Drop for GuardedBody {
     }
 }
 
-/// What was taken from a guest before any of it is sent.
-#[derive(Default)]
-struct Gathered {
-    /// The first: mostly the only one, which then needs no memory of its own.
-    first: Option<Frame<Bytes>>,
-    more: VecDeque<Frame<Bytes>>,
-    /// Of the data in them.
-    bytes: u64,
-    /// What follows them.
-    error: Option<BodyError>,
-}
-
-impl Gathered {
-    fn frames(&self) -> impl Iterator<Item = &Frame<Bytes>> {
-        self.first.iter().chain(&self.more)
-    }
-
-    fn has_room(&self) -> bool {
-        self.bytes < GATHERED_BYTES_MAX && self.frames().count() < GATHERED_FRAMES_MAX
-    }
-
-    fn is_empty(&self) -> bool {
-        self.frames().next().is_none() && self.error.is_none()
-    }
-
-    /// Whether there are neither trailers nor an error.
-    fn is_data(&self) -> bool {
-        self.error.is_none() && self.frames().all(Frame::is_data)
-    }
-
-    fn push(&mut self, frame: Frame<Bytes>) {
-        self.bytes += length_of(&frame);
-        if self.frames().next().is_some() {
-            return self.more.push_back(frame);
-        }
-        self.first = Some(frame);
-    }
-
-    fn pop(&mut self) -> Option<Result<Frame<Bytes>, BodyError>> {
-        let Some(frame) = self.first.take().or_else(|| self.more.pop_front()) else {
-            return self.error.take().map(Err);
-        };
-        self.bytes -= length_of(&frame);
-        Some(Ok(frame))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::task::Waker;
@@ -267,6 +208,7 @@ mod tests {
     use super::*;
     use crate::runtime::driven::Outcome;
     use crate::runtime::failure::GuestFailure;
+    use crate::runtime::gathered::FRAMES_MAX;
 
     /// Reads a body of one data frame and trailers to its end, when its call ended like this.
     async fn read(length: Option<u64>, outcome: Outcome) -> Result<(String, bool), BodyError> {
@@ -364,11 +306,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_without_end_is_not_waited_for() {
-        let frames = (0..2 * GATHERED_FRAMES_MAX).map(|_| data("x")).collect();
+        let frames = (0..2 * FRAMES_MAX).map(|_| data("x")).collect();
         let (result, body) = gathered(frames, Ok(()));
         result.unwrap();
-        assert_eq!((body.gathered.frames().count(), body.size_hint().exact()), (GATHERED_FRAMES_MAX, None));
-        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 2 * GATHERED_FRAMES_MAX);
+        assert_eq!((body.gathered.frames().count(), body.size_hint().exact()), (FRAMES_MAX, None));
+        assert_eq!(body.collect().await.unwrap().to_bytes().len(), 2 * FRAMES_MAX);
     }
 
     /// The same as by WASI 0.3, where the end of the body counts.

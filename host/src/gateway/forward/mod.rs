@@ -157,7 +157,7 @@ fn prepare(headers: &mut HeaderMap, context: &Context) -> Result<(), Refusal> {
     if let Some(left) = forwards_left(headers) {
         headers.insert(header::MAX_FORWARDS, HeaderValue::from(left.saturating_sub(1)));
     }
-    if context::caller_trace(headers).is_none() {
+    if headers.contains_key(TRACESTATE) && context::caller_trace(headers).is_none() {
         // The state belongs to the trace that is not continued.
         headers.remove(TRACESTATE);
     }
