@@ -12,7 +12,7 @@ use reqwest::Method;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -104,6 +104,25 @@ async fn a_websocket_without_a_byte_is_closed_in_the_end() {
     let (mut socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
     let ended = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
     assert!(!matches!(ended, Some(Ok(_))), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_before_its_answer_lets_go_of_what_was_asked_for_it() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let host = start(&url, "limits = { time = \"10m\" }").await;
+    let body = "content-length: 4\r\n\r\nbody";
+    for rest in ["\r\n", body] {
+        let mut client = TcpStream::connect(host.gateway_address()).await.unwrap();
+        let head = format!("POST /up/silent HTTP/1.1\r\nhost: a\r\n{rest}");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let (mut asked, _) = silent.accept().await.unwrap();
+        let mut seen = [0; 4096];
+        assert!(asked.read(&mut seen).await.unwrap() > 0);
+        drop(client);
+        let let_go = async { while asked.read(&mut seen).await.is_ok_and(|bytes| bytes > 0) {} };
+        tokio::time::timeout(PATIENCE, let_go).await.unwrap();
+    }
 }
 
 /// A connection whose client takes little at once.

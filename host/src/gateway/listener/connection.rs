@@ -85,6 +85,11 @@ impl Activity {
         self.requests.load(Ordering::Acquire) > 0
     }
 
+    /// Whether the client waits for an answer and is to say nothing meanwhile: that of HTTP/2 may.
+    pub fn awaits_answer(&self) -> bool {
+        self.is_busy() && !self.http2.load(Ordering::Acquire) && !self.has_switched()
+    }
+
     /// Whether HTTP has ended and another protocol goes on, whose bytes follow other rules.
     pub fn has_switched(&self) -> bool {
         self.switched.load(Ordering::Acquire)

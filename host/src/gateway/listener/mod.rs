@@ -23,10 +23,12 @@ pub use self::answer::note_rest;
 pub use self::certificate::TlsError;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
@@ -43,7 +45,7 @@ use self::admission::{Full, Pass};
 use self::connection::{Activity, Busy, Connection};
 use self::entry::Entry;
 use self::peer::Peer;
-use self::plain::Plain;
+use self::plain::{Plain, Watch};
 use self::wire::StrictStream;
 use super::Shared;
 use super::access_log::RefusedHeads;
@@ -179,23 +181,25 @@ impl Arrival {
         let _pass = pass;
         let tls = self.entry.tls.as_ref().filter(|_| self.speaks_tls());
         let Some(tls) = tls else {
-            return self.converse(Plain(stream), Peer::new(address, None, &self.entry.proxies)).await;
+            let (stream, watch) = Plain::new(stream);
+            let peer = Peer::new(address, None, &self.entry.proxies);
+            return self.converse(stream, Some(watch), peer).await;
         };
         match tls.accept(stream).await {
             Ok((stream, facts)) => {
-                self.converse(stream, Peer::new(address, Some(facts), &self.entry.proxies)).await;
+                self.converse(stream, None, Peer::new(address, Some(facts), &self.entry.proxies)).await;
             }
             Err(error) => tracing::debug!(%address, %error, "a TLS handshake failed"),
         }
     }
 
     /// Answers requests until one of the two sides closes, and goes on as a tunnel where the protocol was switched.
-    async fn converse<S>(&self, stream: S, peer: Peer)
+    async fn converse<S>(&self, stream: S, watch: Option<Watch>, peer: Peer)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::new(self.shared.clone());
-        let ended_well = self.speak_http(stream, peer, &activity).await;
+        let ended_well = self.speak_http(stream, watch, peer, &activity).await;
         // HTTP is over and its connection gone: kept, it would let the tunnel wait for a switch that cannot come any
         // more. In this task, so that the tunnel counts as a connection and a drain waits for it.
         if let Some(tunnel) = activity.take_tunnel().filter(|_| ended_well) {
@@ -204,7 +208,13 @@ impl Arrival {
     }
 
     /// Answers requests until one of the two sides closes; tells whether all that was begun has ended.
-    async fn speak_http<S>(&self, stream: S, peer: Peer, activity: &Arc<Activity>) -> bool
+    async fn speak_http<S>(
+        &self,
+        stream: S,
+        watch: Option<Watch>,
+        peer: Peer,
+        activity: &Arc<Activity>,
+    ) -> bool
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -248,6 +258,10 @@ impl Arrival {
                     }
                     return result.is_ok();
                 }
+                () = left(watch.as_ref(), activity) => {
+                    tracing::debug!(client = %peer.address, "a client left before it was answered");
+                    return false;
+                }
                 () = self.shutdown.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
@@ -256,6 +270,15 @@ impl Arrival {
             }
         }
     }
+}
+
+/// Ready when the client has left that waits for an answer.
+async fn left(watch: Option<&Watch>, activity: &Activity) {
+    poll_fn(|context| match watch {
+        Some(watch) if activity.awaits_answer() => watch.poll_left(context),
+        _ => Poll::Pending,
+    })
+    .await;
 }
 
 async fn pause_after(error: &io::Error, shutdown: &CancellationToken) {

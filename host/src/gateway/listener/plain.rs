@@ -1,12 +1,14 @@
-//! A connection without TLS: what lies in pages of the system is sent from there.
+//! A connection without TLS: what lies in pages of the system is sent from there, and who waits for an answer is seen to
+//! leave.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustix::fs::sendfile;
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, sendmsg, shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -17,22 +19,48 @@ use crate::gateway::pages::{self, Pages};
 const SMALL_BYTES_MAX: usize = 1024;
 
 /// The stream of such a connection.
-pub struct Plain(pub TcpStream);
+pub struct Plain(Arc<TcpStream>);
+
+/// Looks after a client that waits for its answer.
+pub struct Watch(Arc<TcpStream>);
+
+impl Watch {
+    /// Ready when the client has left; to be asked by the task that reads the stream, whenever it has read what it
+    /// wants.
+    pub fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if ready!(self.0.poll_read_ready(context)).is_err() {
+                return Poll::Ready(());
+            }
+            let look = || Ok(recv(&*self.0, &mut [0], RecvFlags::PEEK)?.0);
+            match self.0.try_io(Interest::READABLE, look) {
+                // It says more, of which the next who reads takes notice.
+                Ok(1..) => return Poll::Pending,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(0) | Err(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
 
 impl Plain {
-    /// Sends slices, of which the one with this index lies in these pages, up to its end.
-    fn poll_send(
+    /// The stream of a connection, and a look after its client.
+    pub fn new(stream: TcpStream) -> (Self, Watch) {
+        let stream = Arc::new(stream);
+        (Self(stream.clone()), Watch(stream))
+    }
+
+    /// Writes when the system takes bytes.
+    fn poll_with(
         &self,
         context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-        index: usize,
-        pages: &Pages,
+        write: impl Fn(&TcpStream) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         loop {
             ready!(self.0.poll_write_ready(context))?;
-            match self.0.try_io(Interest::WRITABLE, || send(&self.0, slices, index, pages)) {
+            match write(&self.0) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return Poll::Ready(sent),
+                written => return Poll::Ready(written),
             }
         }
     }
@@ -78,48 +106,63 @@ fn copy(stream: &TcpStream, slices: &[IoSlice<'_>], flags: SendFlags) -> io::Res
 
 impl AsyncRead for Plain {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        let (stream, before) = (&self.0, buffer.filled().len());
+        loop {
+            ready!(stream.poll_read_ready(context))?;
+            let read = stream.try_io(Interest::READABLE, || {
+                let (room, count) = (buffer.remaining(), stream.try_read_buf(buffer)?);
+                // Less than there is room for was all: so the system is not asked in vain the next time, as tokio has it.
+                if (1..room).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+            });
+            match read {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Poll::Ready(Err(error)),
+                Err(_) if buffer.filled().len() == before => {}
+                _ => return Poll::Ready(Ok(())),
+            }
+        }
     }
 }
 
 impl AsyncWrite for Plain {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_with(context, |stream| stream.try_write(bytes))
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if let Some(small) = join(slices, &mut [0; SMALL_BYTES_MAX]) {
-            return Pin::new(&mut self.0).poll_write(context, small);
+            return self.poll_write(context, small);
         }
         let long = slices.iter().position(|slice| slice.len() >= pages::BYTES_MIN);
         match long.and_then(|index| Some((index, pages::find(&slices[index])?))) {
-            Some((index, pages)) => self.poll_send(context, slices, index, &pages),
-            None => Pin::new(&mut self.0).poll_write_vectored(context, slices),
+            Some((index, pages)) => self.poll_with(context, |stream| {
+                stream.try_io(Interest::WRITABLE, || send(stream, slices, index, &pages))
+            }),
+            None => self.poll_with(context, |stream| stream.try_write_vectored(slices)),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        true
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match shutdown(&*self.0, Shutdown::Write) {
+            // It is closed by the other side already.
+            Ok(()) | Err(Errno::NOTCONN) => Poll::Ready(Ok(())),
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
     }
 }
 
@@ -129,7 +172,6 @@ mod tests {
     use std::fs::File;
     use std::future::poll_fn;
     use std::io::Read;
-    use std::sync::Arc;
 
     use bytes::{Buf, Bytes};
     use rustix::net::sockopt::set_socket_send_buffer_size;
@@ -175,7 +217,7 @@ mod tests {
         let server = listener.accept().await.unwrap().0;
         // Small enough to break within heads, too.
         set_socket_send_buffer_size(&server, 4096).unwrap();
-        let mut plain = Plain(server);
+        let (mut plain, _watch) = Plain::new(server);
         let bytes: Vec<u8> = (0..300_000).map(|index: u32| (index % 251) as u8).collect();
         let kept = pages::keep(bytes.clone().into());
         assert!(pages::find(&kept).is_some());
@@ -199,6 +241,22 @@ mod tests {
             reading.await.unwrap() == response.concat().repeat(RESPONSES),
             "what came is not what was sent"
         );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_is_seen_whatever_it_has_said_before() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut plain, watch) = Plain::new(listener.accept().await.unwrap().0);
+        let is_there = async || poll_fn(|context| Poll::Ready(watch.poll_left(context).is_pending())).await;
+        assert!(is_there().await);
+        client.write_all(b"more").await.unwrap();
+        plain.0.readable().await.unwrap();
+        assert!(is_there().await, "it has said something");
+        plain.read_exact(&mut [0; 4]).await.unwrap();
+        assert!(is_there().await);
+        drop(client);
+        poll_fn(|context| watch.poll_left(context)).await;
     }
 
     #[tokio::test]
