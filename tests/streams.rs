@@ -125,6 +125,19 @@ async fn a_client_that_leaves_before_its_answer_lets_go_of_what_was_asked_for_it
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_breaks_its_body_off_and_listens_on_is_told_so() {
+    let up = Upstream::start().await;
+    let host = start(&up.url(), "").await;
+    let mut client = TcpStream::connect(host.gateway_address()).await.unwrap();
+    let begun = b"POST /up/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    client.write_all(begun).await.unwrap();
+    client.shutdown().await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(PATIENCE, client.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("body-broken"), "{answer}");
+}
+
 /// A connection whose client takes little at once.
 async fn narrow(host: &Host) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();

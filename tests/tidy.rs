@@ -57,6 +57,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("wasmtime_wasi_http", &["interfaces", "runtime"]),
     ("axum", &["admin"]),
     ("clap", &["cli"]),
+    ("libmimalloc_sys", &["allocator"]),
     ("toml", &["config"]),
     ("schemars", &["config"]),
     ("notify", &["deploy"]),

@@ -8,8 +8,9 @@ use libmimalloc_sys::{
     mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc, mi_zalloc_aligned,
 };
 
-/// Every piece of mimalloc is aligned to this.
+/// Every piece of mimalloc is aligned to this, where addresses have 64 bits.
 const ALIGN: usize = 8;
+const _: () = assert!(size_of::<usize>() == ALIGN);
 
 /// Every piece of at least so many bytes is aligned to that (`MI_MAX_ALIGN_SIZE`).
 const LARGE_ALIGN: usize = 16;

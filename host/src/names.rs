@@ -267,7 +267,8 @@ impl RequestId {
         Self::at(jiff::Timestamp::now())
     }
 
-    /// The id of one that has come then; those of one time are ordered as they were made (UUID version 7, RFC 9562).
+    /// The id of one that has come then (UUID version 7, RFC 9562). Later ones are larger: one that came before the last
+    /// one is taken to have come with it.
     pub fn at(time: jiff::Timestamp) -> Self {
         // No clock stands before 1970.
         let seconds = u64::try_from(time.as_second()).unwrap_or_default();

@@ -15,7 +15,7 @@ use super::context::Context;
 use super::forward;
 use super::forward::upgrade::Tunnel;
 use super::limits::BodyFate;
-use super::listener::connection::Busy;
+use super::listener::connection::{Busy, Upload};
 use crate::body::{Body, BodyError, Response};
 use crate::names::ServiceName;
 use crate::telemetry::requests::{Kind, known_method};
@@ -44,6 +44,11 @@ impl Account {
     /// The connection goes on as a tunnel when the response is out.
     pub fn switch_protocols(&self, tunnel: Tunnel) {
         self.busy.switch_protocols(tunnel);
+    }
+
+    /// The body of the request, as far as its connection is concerned.
+    pub fn upload(&self) -> Upload {
+        self.busy.upload()
     }
 
     /// Requests in flight in the whole gateway, with this one.

@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::forward;
+use super::listener::connection::Upload;
 use super::reply::Refusal;
 use crate::body::BodyError;
 
@@ -55,6 +56,7 @@ impl BodyFate {
 /// slow service never makes a client look slow.
 pub struct LimitedBody {
     incoming: Incoming,
+    upload: Upload,
     fate: Arc<BodyFate>,
     error: Option<BodyError>,
     bytes_max: u64,
@@ -68,9 +70,10 @@ pub struct LimitedBody {
 
 impl LimitedBody {
     /// Limits a body to `bytes_max` bytes, and to the slowest pace once it was waited for as long as `grace`.
-    pub fn new(incoming: Incoming, bytes_max: u64, grace: Duration) -> Self {
+    pub fn new(incoming: Incoming, upload: Upload, bytes_max: u64, grace: Duration) -> Self {
         Self {
             incoming,
+            upload,
             fate: Arc::default(),
             error: None,
             bytes_max,
@@ -135,7 +138,11 @@ impl Body for LimitedBody {
         if let Some(error) = &this.error {
             return Poll::Ready(Some(Err(error.clone())));
         }
-        match Pin::new(&mut this.incoming).poll_frame(context) {
+        let polled = Pin::new(&mut this.incoming).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || this.incoming.is_end_stream() {
+            this.upload.end();
+        }
+        match polled {
             Poll::Ready(Some(Ok(mut frame))) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     forward::prepare_trailers(trailers);

@@ -139,7 +139,7 @@ impl Pipeline {
         let remembered = account.context.remembered.get_or_insert_default();
         route.policies.admit_caller(caller, account.context.client, &head.headers, remembered)?;
         let bytes_max = route.body_bytes_max.unwrap_or(self.body_bytes_max);
-        let body = limited(incoming, bytes_max, self.body_timeout, fate)?;
+        let body = limited(incoming, account, bytes_max, self.body_timeout, fate)?;
         // Boxed, as it is moved often from here on.
         let request = Box::new(Request::from_parts(head, body));
 
@@ -214,6 +214,7 @@ impl Pipeline {
 /// The body within its limits; one that announces more is refused before a byte of it is read.
 fn limited(
     incoming: Incoming,
+    account: &Account,
     bytes_max: u64,
     timeout: Duration,
     fate: &mut Option<Arc<BodyFate>>,
@@ -224,7 +225,7 @@ fn limited(
     if incoming.size_hint().lower() > bytes_max {
         return Err(Refusal::BodyTooLarge);
     }
-    let limited = LimitedBody::new(incoming, bytes_max, timeout);
+    let limited = LimitedBody::new(incoming, account.upload(), bytes_max, timeout);
     *fate = Some(limited.fate());
     Ok(limited.boxed_unsync())
 }

@@ -15,7 +15,6 @@ use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, Error, RequestOptions, WasiB
 use crate::body::{Body, BodyError, Request, empty, keeping};
 use crate::interfaces::call::{CALL_DEPTH_MAX, Call, HostCall};
 use crate::interfaces::guest::InstanceContext;
-use crate::interfaces::holdings::BODY_PIECE_BYTES;
 use crate::interfaces::http_client::{HttpClient, is_forbidden};
 use crate::interfaces::siblings::{SiblingCall, SiblingError};
 use crate::names::{CALLER, REQUEST, ServiceName, is_of_host};
@@ -144,10 +143,6 @@ impl Outbound {
 impl WasiHttpHooks for Outbound {
     fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
         FORBIDDEN.contains(name)
-    }
-
-    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        BODY_PIECE_BYTES
     }
 
     fn send_request(

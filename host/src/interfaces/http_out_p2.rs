@@ -17,10 +17,11 @@ use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, Scheme};
 use wasmtime_wasi_http::p2::types::{HostFutureIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::{RequestOptions, WasiBody};
 
+use crate::interfaces::WASI_VERSION;
 use crate::interfaces::guest::GuestState;
 
 /// The interface.
-const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
+const OUTGOING_HANDLER: &str = "wasi:http/outgoing-handler";
 
 type Asked = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
 
@@ -30,11 +31,14 @@ type Asked = (Resource<HostOutgoingRequest>, Option<Resource<RequestOptions>>);
 ///
 /// Never, as the interface is shadowed.
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    linker.instance(OUTGOING_HANDLER)?.func_wrap("handle", |mut store, asked: Asked| {
-        let answer = handle(store.data_mut(), asked);
-        // An error that is no word for the guest is a trap.
-        answer.map(|future| (Ok(future),)).or_else(|error| Ok((Err(error.downcast()?),)))
-    })
+    linker.instance(&format!("{OUTGOING_HANDLER}@{WASI_VERSION}"))?.func_wrap(
+        "handle",
+        |mut store, asked: Asked| {
+            let answer = handle(store.data_mut(), asked);
+            // An error that is no word for the guest is a trap.
+            answer.map(|future| (Ok(future),)).or_else(|error| Ok((Err(error.downcast()?),)))
+        },
+    )
 }
 
 fn handle(state: &mut GuestState, asked: Asked) -> HttpResult<Resource<HostFutureIncomingResponse>> {

@@ -40,14 +40,16 @@ use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use crate::interfaces::bindings::{hostel, wasi as standard};
 use crate::interfaces::guest::GuestState;
 
+/// The newest patch of WASI 0.2 that this host has; every earlier one of 0.2 is a part of it.
+pub const WASI_VERSION: &str = "0.2.12";
+
 /// Adds every interface of the host to a linker. What a component may import of it is decided at its deploy.
 ///
 /// # Errors
 ///
 /// When an interface is added twice, which is a fault of the host.
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    wasmtime_wasi::p2::add_to_linker_async(linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    add_p2_to_linker(linker)?;
     linker.allow_shadowing(true);
     streams::add_to_linker(linker)?;
     outgoing_body::add_to_linker(linker)?;
@@ -81,6 +83,12 @@ pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// Adds WASI 0.2 as its crates have it.
+fn add_p2_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+}
+
 /// Adds the interfaces of WASI 0.3 besides.
 ///
 /// # Errors
@@ -90,4 +98,18 @@ pub fn add_p3_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()>
     wasmtime_wasi::p3::add_to_linker(linker)?;
     wasmtime_wasi_http::p3::add_to_linker(linker)?;
     http_out_p3::add_to_linker(linker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_in_the_place_of_others_finds_them_there() {
+        for add in [streams::add_to_linker, outgoing_body::add_to_linker, http_out_p2::add_to_linker] {
+            let mut linker = Linker::new(&wasmtime::Engine::default());
+            add_p2_to_linker(&mut linker).unwrap();
+            assert!(add(&mut linker).is_err(), "it would go unheard under another name");
+        }
+    }
 }

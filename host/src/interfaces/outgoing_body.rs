@@ -19,11 +19,12 @@ use wasmtime_wasi_http::p2::body::StreamContext;
 use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostOutgoingResponse};
 use wasmtime_wasi_http::{Error, FieldMap, WasiBody};
 
+use crate::interfaces::WASI_VERSION;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::holdings::BODY_PIECE_BYTES;
 
 /// The interface.
-const TYPES: &str = "wasi:http/types@0.2.12";
+const TYPES: &str = "wasi:http/types";
 
 /// A body that a guest gives.
 pub struct OutgoingBody {
@@ -72,7 +73,7 @@ struct Reader(Arc<Shared>);
 ///
 /// Never, as they are shadowed.
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    let mut types = linker.instance(TYPES)?;
+    let mut types = linker.instance(&format!("{TYPES}@{WASI_VERSION}"))?;
     types.func_wrap(
         "[method]outgoing-response.body",
         |mut store, (response,): (Resource<HostOutgoingResponse>,)| {
@@ -205,6 +206,7 @@ impl OutputStream for Output {
             return Err(StreamError::trap("more was written than there was room for"));
         }
         let given = state.given + bytes.len() as u64;
+        // Nothing of it is sent, so that who has given as much as it announced can still finish.
         if state.announced.is_some_and(|announced| given > announced) {
             return Err(StreamError::LastOperationFailed(state.of.as_body_size_error(given).into()));
         }

@@ -9,10 +9,11 @@ use wasmtime::component::{Linker, Resource, ResourceTable, ResourceType};
 use wasmtime_wasi::p2::bindings::io::streams::{self, Host as _, HostOutputStream as _};
 use wasmtime_wasi::p2::{DynOutputStream, StreamError, StreamResult};
 
+use crate::interfaces::WASI_VERSION;
 use crate::interfaces::guest::GuestState;
 
 /// The interface.
-const STREAMS: &str = "wasi:io/streams@0.2.12";
+const STREAMS: &str = "wasi:io/streams";
 
 /// Bytes that may be written and flushed in one call; the interface says so.
 const BYTES_MAX: usize = 4096;
@@ -28,7 +29,7 @@ type Written = (Result<(), streams::StreamError>,);
 ///
 /// Never, as they are shadowed.
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
-    let mut streams = linker.instance(STREAMS)?;
+    let mut streams = linker.instance(&format!("{STREAMS}@{WASI_VERSION}"))?;
     streams.func_wrap_async(
         "[method]output-stream.blocking-write-and-flush",
         |mut store, (output, bytes): (Output, Vec<u8>)| match begin(store.data_mut(), &output, bytes) {
@@ -55,8 +56,11 @@ enum Rest {
 /// Writes and flushes as far as nothing has to be waited for.
 fn begin(state: &mut GuestState, output: &Output, bytes: Vec<u8>) -> Result<(), Rest> {
     let Ok(stream) = state.table.get_mut(output) else { return Err(Rest::All(bytes)) };
-    let fits = |room: usize| room > 0 && bytes.len() <= room.min(BYTES_MAX);
-    if !stream.check_write().is_ok_and(fits) {
+    if bytes.len() > BYTES_MAX {
+        return Err(Rest::All(bytes));
+    }
+    let room = stream.check_write().map_err(Rest::Failed)?;
+    if room == 0 || bytes.len() > room {
         return Err(Rest::All(bytes));
     }
     stream.write(bytes.into()).and_then(|()| unless_closed(stream.flush())).map_err(Rest::Failed)?;

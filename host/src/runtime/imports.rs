@@ -6,12 +6,10 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::config::ServiceConfig;
+use crate::interfaces::WASI_VERSION;
 
 /// The version of `hostel:service` that this host has.
 const SERVICE_VERSION: &str = "0.1.0";
-
-/// The newest patch of WASI 0.2 that this host has; every earlier one of 0.2 is a part of it.
-const WASI_VERSION: &str = "0.2.12";
 
 /// The same of WASI 0.3, whose patches have added nothing so far.
 const WASI_P3_VERSION: &str = "0.3.2";

@@ -45,6 +45,8 @@ pub struct Activity {
     /// counts for HTTP/1 and the first request only.
     head_begun: AtomicBool,
     http2: AtomicBool,
+    /// Whether the client still sends the body of its request.
+    uploads: AtomicBool,
     /// Whether HTTP has ended and another protocol goes on.
     switched: AtomicBool,
     /// What goes on over the connection when HTTP has ended.
@@ -60,6 +62,7 @@ impl Activity {
             requests: AtomicUsize::new(0),
             head_begun: AtomicBool::new(true),
             http2: AtomicBool::new(false),
+            uploads: AtomicBool::new(false),
             switched: AtomicBool::new(false),
             tunnel: Mutex::default(),
         })
@@ -85,9 +88,11 @@ impl Activity {
         self.requests.load(Ordering::Acquire) > 0
     }
 
-    /// Whether the client waits for an answer and is to say nothing meanwhile: that of HTTP/2 may.
+    /// Whether the client of HTTP/1 has said all that it asks, and its answer is due or on its way: who leaves before it
+    /// has said all gets an answer about that.
     pub fn awaits_answer(&self) -> bool {
-        self.is_busy() && !self.http2.load(Ordering::Acquire) && !self.has_switched()
+        let has_asked = self.is_busy() && !self.uploads.load(Ordering::Acquire);
+        has_asked && !self.http2.load(Ordering::Acquire) && !self.has_switched()
     }
 
     /// Whether HTTP has ended and another protocol goes on, whose bytes follow other rules.
@@ -112,6 +117,16 @@ impl Activity {
     }
 }
 
+/// The body of a request, on its way.
+pub struct Upload(Arc<Activity>);
+
+impl Upload {
+    /// All of it has come.
+    pub fn end(&self) {
+        self.0.uploads.store(false, Ordering::Release);
+    }
+}
+
 /// A request in flight; dropping it ends it for its connection and for the gateway.
 pub struct Busy {
     activity: Arc<Activity>,
@@ -120,11 +135,12 @@ pub struct Busy {
 }
 
 impl Busy {
-    /// A request has begun.
-    pub fn begin(activity: &Arc<Activity>, version: http::Version) -> Self {
+    /// A request has begun, whose body the client still sends or not.
+    pub fn begin(activity: &Arc<Activity>, version: http::Version, uploads: bool) -> Self {
         activity.requests.fetch_add(1, Ordering::AcqRel);
         activity.head_begun.store(false, Ordering::Release);
         activity.http2.store(version == http::Version::HTTP_2, Ordering::Release);
+        activity.uploads.store(uploads, Ordering::Release);
         activity.shared.in_flight.fetch_add(1, Ordering::AcqRel);
         Self { activity: activity.clone(), untaken: None }
     }
@@ -143,6 +159,11 @@ impl Busy {
     /// More of the response is asked for, so the client has taken what was handed over.
     pub fn asked(&self) {
         self.untaken.as_ref().inspect(|untaken| untaken.taken());
+    }
+
+    /// The body of the request.
+    pub fn upload(&self) -> Upload {
+        Upload(self.activity.clone())
     }
 
     /// The response to this request is the last of HTTP on its connection: the tunnel goes on.
@@ -325,6 +346,20 @@ mod tests {
             access_log: AccessLog::Log,
             metrics: Arc::default(),
         }))
+    }
+
+    #[test]
+    fn a_client_waits_for_its_answer_once_it_has_said_all() {
+        let activity = activity();
+        assert!(!activity.awaits_answer());
+        let busy = Busy::begin(&activity, http::Version::HTTP_11, true);
+        assert!(!activity.awaits_answer());
+        busy.upload().end();
+        assert!(activity.awaits_answer());
+        drop(busy);
+        assert!(!activity.awaits_answer());
+        let _busy = Busy::begin(&activity, http::Version::HTTP_2, false);
+        assert!(!activity.awaits_answer(), "it may say more at any time");
     }
 
     #[tokio::test]

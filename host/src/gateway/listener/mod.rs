@@ -32,7 +32,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -224,7 +224,7 @@ impl Arrival {
         let heads = RefusedHeads::new(peer.address, &self.shared);
         let io = TokioIo::new(StrictStream::new(stream, activity.clone(), heads));
         let service = service_fn(|request: Request<Incoming>| {
-            let busy = Busy::begin(activity, request.version());
+            let busy = Busy::begin(activity, request.version(), !request.body().is_end_stream());
             let (peer, role) = (peer.clone(), self.role);
             async move {
                 let busy = busy.in_its_task();
@@ -259,7 +259,7 @@ impl Arrival {
                     return result.is_ok();
                 }
                 () = left(watch.as_ref(), activity) => {
-                    tracing::debug!(client = %peer.address, "a client left before it was answered");
+                    tracing::debug!(client = %peer.address, "a client left before the end of its answer");
                     return false;
                 }
                 () = self.shutdown.cancelled(), if !draining => {

@@ -86,3 +86,28 @@ impl Peer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Request, header};
+
+    use super::*;
+    use crate::gateway::context::Context;
+
+    #[test]
+    fn services_are_told_of_the_host_of_each_request_whatever_it_was_before() {
+        let peer = Arc::new(Peer::new("192.0.2.7".parse().unwrap(), None, &Arc::from([])));
+        let context = Context::begin(&Request::new(()), &peer);
+        for host in [Some("a"), Some("a"), Some("b:8080"), Some("a"), None, Some("b")] {
+            let host = host.map(|host| (header::HOST, HeaderValue::from_static(host)));
+            let mut headers: HeaderMap = host.clone().into_iter().collect();
+            forwarded::write(&mut headers, &context).unwrap();
+            let name = host.as_ref().map(|(_, name)| name);
+            assert_eq!(headers.get("x-forwarded-host"), name);
+            let port = if name.is_some_and(|name| name == "b:8080") { "8080" } else { "80" };
+            assert_eq!(headers["x-forwarded-port"], port);
+            let told = name.map_or(String::new(), |name| format!(";host={name:?}"));
+            assert_eq!(headers[header::FORWARDED], format!("for=192.0.2.7;proto=http{told}"));
+        }
+    }
+}

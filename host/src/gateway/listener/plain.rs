@@ -26,7 +26,7 @@ pub struct Watch(Arc<TcpStream>);
 
 impl Watch {
     /// Ready when the client has left; to be asked by the task that reads the stream, whenever it has read what it
-    /// wants.
+    /// wants. Who has said more before it leaves is seen to leave once that is read.
     pub fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             if ready!(self.0.poll_read_ready(context)).is_err() {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_leaves_is_seen_whatever_it_has_said_before() {
+    async fn a_client_that_leaves_is_seen_once_all_that_it_said_is_read() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut plain, watch) = Plain::new(listener.accept().await.unwrap().0);
