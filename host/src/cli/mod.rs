@@ -1,7 +1,8 @@
 //! The list of commands and their flags.
 //!
 //! Files in reading order: `args` is what can be typed; `up`, `build`, `check` work on the configuration; `deploy`,
-//! `look`, `messages`, `keys`, `token` and `cache` speak to a running host through `client`; `output` prints.
+//! `look`, `messages`, `keys`, `token` and `cache` speak to a running host through `client`; `output` prints; all of
+//! them run on the `threads`.
 
 mod args;
 mod up;
@@ -15,6 +16,7 @@ mod token;
 mod cache;
 mod client;
 mod output;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -22,15 +24,12 @@ use clap::Parser;
 
 use crate::cli::args::{Arguments, Command};
 use crate::cli::client::Client;
-use crate::gateway::note_rest;
 use crate::runtime::compiler;
 
 /// Runs the command that was typed; 0 good, 1 failed, 2 wrong use.
 pub fn run() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().on_thread_unpark(note_rest).build();
-    let result = match runtime {
+    let result = match threads::start() {
         Ok(runtime) => {
             let result = runtime.block_on(dispatch(arguments));
             // Blocking work that still runs must not hold up the end.
