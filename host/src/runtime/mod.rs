@@ -5,8 +5,8 @@
 //! its own, `compile` caches it; `imports` checks what a component wants against what it is granted; `blueprint` is a
 //! linked component; `instance` is one sandbox and its calls, with `handler_p3` for WASI 0.3; `activity` is how far a
 //! call has come, `driven` one to which somebody listens; `response` guards a response body, with what is `gathered`
-//! and what is `remaining` of it, until the call has ended well; `crowd` are instances that handle several calls at a time; `failure` says why
-//! it did not.
+//! and what is `remaining` of it, until the call has ended well; `crowd` are instances that handle several calls at a
+//! time; `failure` says why it did not.
 
 pub mod engine;
 pub mod digest;
