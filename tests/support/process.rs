@@ -38,6 +38,24 @@ pub fn ticks(process: u32) -> Option<u64> {
     Some(number(11)? + number(12)?)
 }
 
+/// Processor time of everybody but these processes, in ticks, with what the machine below kept for itself. Interrupts are
+/// nobody's. 0 where the processors that the kernel tells of are not those that this test may use, as in some containers.
+pub fn ticks_of_others(own: &[u32]) -> u64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    if text.lines().filter(|line| line.starts_with("cpu")).count() != processors() + 1 {
+        return 0;
+    }
+    let fields: Vec<u64> = text.lines().next().unwrap_or_default().split(' ').flat_map(str::parse).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal: see proc_stat(5).
+    let all: u64 = [0, 1, 2, 7].into_iter().filter_map(|place| fields.get(place)).sum();
+    all.saturating_sub(own.iter().filter_map(|process| ticks(*process)).sum())
+}
+
+/// How many processors this test may use.
+pub fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get())
+}
+
 /// The most memory of a process while this lives.
 pub struct Peak {
     before_kib: u64,
