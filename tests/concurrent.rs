@@ -1,6 +1,7 @@
 //! Guests of WASI 0.3: one instance handles several requests, and yet none of them pays for another.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -12,13 +13,18 @@ use crate::limits::probe;
 use crate::support::client::{Answer, Client};
 use crate::support::host::Host;
 use crate::support::lasting::Lasting;
-use crate::support::scene::{Scene, service};
+use crate::support::process::computing;
+use crate::support::scene::{Scene, hits, service, stage};
 
 /// The limits of the guest.
 const LIMITS: &str = "limits = { time = \"8s\", cpu = \"500ms\", memory = \"16MiB\" }";
 
 /// What a busy machine and a build for debugging may add to the way of a request.
 const NOISE: Duration = Duration::from_millis(600);
+
+/// What the host may have computed when a call with a second of computing has ended: a tenth less or more. One that is
+/// built for debugging takes another tenth itself to go from slice to slice.
+const SECOND: RangeInclusive<f64> = 0.9..=if cfg!(debug_assertions) { 1.2 } else { 1.1 };
 
 /// How long an answer is waited for: longer than any limit of the guest.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -29,6 +35,12 @@ const SLOW_MAX: Duration = Duration::from_millis(250);
 /// The guest with so many instances at most.
 fn guest(instances: usize) -> String {
     service("concurrent", "concurrent", &format!("instances = {{ max = {instances} }}\n{LIMITS}"))
+}
+
+/// The same, with a second of computing for each call.
+fn guest_of_a_second(instances: usize) -> String {
+    let limits = "limits = { time = \"30s\", cpu = \"1s\" }";
+    service("concurrent", "concurrent", &format!("instances = {{ max = {instances} }}\n{limits}"))
 }
 
 /// So many requests at once.
@@ -185,6 +197,65 @@ async fn limits_of_time_hold_and_are_named() {
     assert_eq!(scene.hits("concurrent", "time").await, 1);
     scene.host.logged("the limit `cpu` was reached").await;
     scene.close_within(SLOW_MAX).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_has_its_computing_time_and_no_more() {
+    let _stage = stage().await;
+    // One instance for all, and one for each.
+    for instances in [1, 8] {
+        let host = Host::start(&guest_of_a_second(instances)).await;
+        let client = host.client();
+        for path in ["/concurrent/loop", "/concurrent/loop-host"] {
+            let (answer, computed) = computing(host.process(), get(&client, path)).await;
+            assert_eq!(answer.status, 504, "{path} on {instances}: {answer:?}");
+            assert!(SECOND.contains(&computed), "{path} on {instances}: {computed:.2} s");
+        }
+        if instances > 1 {
+            let four = ask(&client, "/concurrent/loop", 4).join_all();
+            let (answers, computed) = computing(host.process(), four).await;
+            assert!(answers.iter().all(|answer| answer.status == 504), "{answers:?}");
+            assert!(SECOND.contains(&(computed / 4.0)), "four at once: {computed:.2} s");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_after_its_response_ends_at_the_limit_too() {
+    let _stage = stage().await;
+    let host = Host::start(&guest_of_a_second(1)).await;
+    let client = host.client();
+    let work = async {
+        assert_eq!(get(&client, "/concurrent/loop-after").await.body, "handled");
+        host.logged("the limit `cpu` was reached").await;
+    };
+    let ((), computed) = computing(host.process(), work).await;
+    assert!(SECOND.contains(&computed), "{computed:.2} s");
+    assert_eq!(hits(&host, "concurrent", "cpu").await, 1);
+    assert_eq!(get(&client, "/concurrent/ok").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_computes_little_may_answer_for_long() {
+    let lines = "instances = { max = 1 }\nlimits = { time = \"10s\", cpu = \"300ms\" }";
+    let scene = Scene::open(&service("concurrent", "concurrent", lines)).await;
+    let answer = get(&scene.client, "/concurrent/drip?count=1000&ms=5").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body.as_str().map(str::len), Some(1000 * "handled".len()), "{answer:?}");
+    scene.close_within(SLOW_MAX).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_host_holds_for_a_guest_counts() {
+    for instances in [1, 8] {
+        let scene = Scene::open(&guest(instances)).await;
+        let answer = get(&scene.client, "/concurrent/hoard").await;
+        assert_eq!(answer.status, 502, "on {instances}: {answer:?}");
+        assert_eq!(scene.hits("concurrent", "memory").await, 1, "on {instances}");
+        // 16 MiB, and what the host needs itself.
+        assert!(scene.growth_mib() < 16 + 32, "on {instances}: {} MiB more of memory", scene.growth_mib());
+        scene.close_within(SLOW_MAX).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,6 +38,13 @@ pub fn ticks(process: u32) -> Option<u64> {
     Some(number(11)? + number(12)?)
 }
 
+/// What a process computes while this goes on, in seconds.
+pub async fn computing<T>(process: u32, work: impl Future<Output = T>) -> (T, f64) {
+    let before = ticks(process).unwrap();
+    let result = work.await;
+    (result, (ticks(process).unwrap() - before) as f64 / TICKS_PER_SECOND as f64)
+}
+
 /// Processor time of everybody but these processes, in ticks, with what the machine below kept for itself. Interrupts are
 /// nobody's. 0 where the processors that the kernel tells of are not those that this test may use, as in some containers.
 pub fn ticks_of_others(own: &[u32]) -> u64 {

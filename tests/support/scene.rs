@@ -97,15 +97,12 @@ impl Scene {
 
     /// How often a service met a limit, as the metrics tell it.
     pub async fn hits(&self, service: &str, limit: &str) -> u64 {
-        self.count("hostel_limit_hits_total", &[("service", service), ("limit", limit)]).await
+        hits(&self.host, service, limit).await
     }
 
     /// The value of a metric with these labels; 0 when it is not there.
     pub async fn count(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
-        let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
-        let samples = samples(&self.host, name).await;
-        let meant = samples.iter().find(|sample| labels.iter().all(|label| sample.labels.contains(label)));
-        meant.map_or(0, |sample| sample.value as u64)
+        count(&self.host, name, labels).await
     }
 
     /// How much more memory than in quiet the host has had at most so far, in MiB.
@@ -159,6 +156,18 @@ impl Scene {
         assert_eq!(host.process(), process);
         assert_eq!(client.get("/innocent/ok").await.status, 200);
     }
+}
+
+/// How often a service met a limit, as the metrics of its host tell it.
+pub async fn hits(host: &Host, service: &str, limit: &str) -> u64 {
+    count(host, "hostel_limit_hits_total", &[("service", service), ("limit", limit)]).await
+}
+
+async fn count(host: &Host, name: &str, labels: &[(&str, &str)]) -> u64 {
+    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+    let samples = samples(host, name).await;
+    let meant = samples.iter().find(|sample| labels.iter().all(|label| sample.labels.contains(label)));
+    meant.map_or(0, |sample| sample.value as u64)
 }
 
 /// What the slowest percent of the innocent requests take while nobody misbehaves.

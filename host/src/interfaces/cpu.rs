@@ -104,11 +104,16 @@ impl CpuMeter {
     /// Now, by the clock that counts the present poll.
     fn now_ns(&self) -> u64 {
         if self.is_precise.load(Ordering::Relaxed) {
-            let now = clock_gettime(ClockId::ThreadCPUTime);
-            return now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64;
+            return thread_time().as_nanos() as u64;
         }
         self.base.elapsed().as_nanos() as u64
     }
+}
+
+/// What the present thread has computed in its life.
+pub fn thread_time() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// A future whose time on a processor is counted.

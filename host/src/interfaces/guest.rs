@@ -1,18 +1,18 @@
 //! `GuestState`: everything that one instance can reach.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::interfaces::call::{Call, HostCall};
-use crate::interfaces::cpu::{CpuMeter, SLICE};
+use crate::interfaces::cpu::CpuMeter;
 use crate::interfaces::holdings;
 use crate::interfaces::http_out::Outbound;
 use crate::interfaces::memory::{HoldsTooMuch, MemoryMeter};
 use crate::interfaces::service::ServiceContext;
+use crate::interfaces::slices::Slices;
 use crate::interfaces::wasi;
 use crate::telemetry::journal::Speaker;
 
@@ -43,6 +43,8 @@ pub struct InstanceContext {
     /// Its name, unique in this host.
     pub name: Arc<str>,
     calls: Mutex<Calls>,
+    /// What each of several calls computes.
+    slices: Mutex<Slices>,
 }
 
 /// What an instance handles: one call, or several where WASI 0.3 lets it.
@@ -51,14 +53,14 @@ struct Calls {
     running: Vec<RunningCall>,
     /// The task for which something is done right now.
     focus: Option<GuestTaskId>,
+    /// The call by whose fault the instance ends, where that is known.
+    guilty: Option<Arc<Call>>,
 }
 
 struct RunningCall {
     /// None where there can be one call only, and once its task has ended.
     task: Option<GuestTaskId>,
     call: Arc<Call>,
-    /// The slices of computing time that it has used up; only counted where several calls run.
-    slices: u32,
 }
 
 impl GuestState {
@@ -69,7 +71,8 @@ impl GuestState {
         let cpu = Arc::new(CpuMeter::new(limits.cpu, service.usage.share.clone()));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
-        let this = Arc::new(InstanceContext { service, name, calls: Mutex::default() });
+        let this =
+            Arc::new(InstanceContext { service, name, calls: Mutex::default(), slices: Mutex::default() });
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(HEADER_BYTES_MAX);
         let wasi = wasi::context(&this);
@@ -95,7 +98,7 @@ impl GuestState {
 impl InstanceContext {
     /// Begins the one call; what the guest does from now on is done for it.
     pub fn begin(&self, call: Arc<Call>) {
-        self.slot().running.push(RunningCall { task: None, call, slices: 0 });
+        self.slot().running.push(RunningCall { task: None, call });
     }
 
     /// The one call is handled in this task.
@@ -123,7 +126,9 @@ impl InstanceContext {
         for ended in slot.running.iter_mut().filter(|running| running.task == Some(task)) {
             ended.task = None;
         }
-        slot.running.push(RunningCall { task: Some(task), call, slices: 0 });
+        slot.running.push(RunningCall { task: Some(task), call });
+        drop(slot);
+        self.slices().begin(task);
     }
 
     /// Ends one of several calls.
@@ -140,14 +145,21 @@ impl InstanceContext {
         self.slot().focus = task;
     }
 
-    /// Counts a slice of computing time for a task; answers how much it has used.
-    pub fn use_slice(&self, task: GuestTaskId) -> Duration {
+    /// What each of several calls computes.
+    pub fn slices(&self) -> MutexGuard<'_, Slices> {
+        self.slices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The instance ends by the fault of this task.
+    pub fn blame(&self, task: Option<GuestTaskId>) {
         let mut slot = self.slot();
-        let Some(running) = slot.running.iter_mut().find(|running| running.task == Some(task)) else {
-            return Duration::ZERO;
-        };
-        running.slices += 1;
-        SLICE * running.slices
+        let of_task = slot.running.iter().find(|running| task.is_some() && running.task == task);
+        slot.guilty = of_task.map(|running| running.call.clone());
+    }
+
+    /// Whether the instance has ended by the fault of this call, as far as that is known.
+    pub fn is_guilty(&self, call: &Arc<Call>) -> bool {
+        self.slot().guilty.as_ref().is_some_and(|guilty| Arc::ptr_eq(guilty, call))
     }
 
     /// How many calls it handles.
@@ -189,7 +201,7 @@ impl InstanceContext {
         self.service.denied_once(right, self.speaker(), message);
     }
 
-    fn slot(&self) -> std::sync::MutexGuard<'_, Calls> {
+    fn slot(&self) -> MutexGuard<'_, Calls> {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,10 +4,11 @@ use std::any::Any;
 
 use http::HeaderMap;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi_http::FieldMap;
+use wasmtime_wasi_http::p2::bindings::http::types::{Method, Scheme};
 use wasmtime_wasi_http::p2::types::{
     HostFutureIncomingResponse, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
 };
+use wasmtime_wasi_http::{FieldMap, p3};
 
 use crate::interfaces::outgoing_body::OutgoingBody;
 
@@ -30,7 +31,7 @@ fn content(resource: &dyn Any) -> usize {
         return text(fields);
     }
     if let Some(request) = resource.downcast_ref::<HostOutgoingRequest>() {
-        return text(&request.headers) + body(request.body.is_some());
+        return text(&request.headers) + target(request) + body(request.body.is_some());
     }
     if let Some(response) = resource.downcast_ref::<HostOutgoingResponse>() {
         return text(&response.headers) + body(response.body.is_some());
@@ -38,11 +39,32 @@ fn content(resource: &dyn Any) -> usize {
     if let Some(response) = resource.downcast_ref::<HostIncomingResponse>() {
         return text(&response.headers) + body(response.body.is_some());
     }
+    if let Some(request) = resource.downcast_ref::<p3::Request>() {
+        return text(&request.headers) + target_p3(request);
+    }
+    if let Some(response) = resource.downcast_ref::<p3::Response>() {
+        return text(&response.headers);
+    }
     body(resource.is::<OutgoingBody>() || resource.is::<HostFutureIncomingResponse>())
 }
 
 fn text(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum()
+}
+
+/// What a request asks, and where: each part as long as the guest likes.
+fn target(request: &HostOutgoingRequest) -> usize {
+    let method = if let Method::Other(name) = &request.method { name.len() } else { 0 };
+    let scheme = if let Some(Scheme::Other(name)) = &request.scheme { name.len() } else { 0 };
+    let length = |part: &Option<String>| part.as_ref().map_or(0, String::len);
+    method + scheme + length(&request.authority) + length(&request.path_with_query)
+}
+
+fn target_p3(request: &p3::Request) -> usize {
+    let scheme = request.scheme.as_ref().map_or(0, |scheme| scheme.as_str().len());
+    let authority = request.authority.as_ref().map_or(0, |authority| authority.as_str().len());
+    let path = request.path_with_query.as_ref().map_or(0, |path| path.as_str().len());
+    request.method.as_str().len() + scheme + authority + path
 }
 
 fn body(is_there: bool) -> usize {

@@ -12,12 +12,12 @@ use wasmtime_wasi_http::p3::bindings::exports::wasi::http::handler;
 
 use crate::interfaces::bindings::exports::hostel::service as service_exports;
 use crate::interfaces::bindings::exports::wasi::http as http_exports;
-use crate::interfaces::cpu::{CpuTimed, SLICE};
+use crate::interfaces::cpu::CpuTimed;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::service::ServiceContext;
 use crate::interfaces::turns::Turn;
 use crate::runtime::engine::{GuestEngine, Running};
-use crate::runtime::failure::{CpuLimitReached, GuestFailure};
+use crate::runtime::failure::{CpuLimitReached, GuestFailure, TimeLimitReached};
 use crate::runtime::imports;
 use crate::runtime::instance::Instance;
 
@@ -174,20 +174,32 @@ impl Blueprint {
             concurrent.ok_or_else(|| wasmtime::Error::msg("it exports no handler of WASI 0.3"))?;
         let mut store = self.store();
         let cpu = self.context.config.limits.cpu;
+        let clock = self.engine.clone();
         store.epoch_deadline_callback(move |mut store| {
             let task = store.async_call_stack()?.last();
             let state = store.data_mut();
-            if task.is_some_and(|task| state.this.use_slice(task) > cpu) {
+            let Some(slice) = state.this.slices().meet(task, clock.since_tick()) else {
+                return Ok(UpdateDeadline::Continue(1));
+            };
+            if state.this.slices().computed(task) > cpu {
+                state.this.blame(task);
                 return Err(CpuLimitReached.into());
             }
             state.count_holdings()?;
-            let share = state.cpu.share().clone();
-            share.use_up(SLICE.as_nanos() as u64);
-            Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turn::of_a_slice(share))))
+            let (this, share) = (state.this.clone(), state.cpu.share().clone());
+            share.use_up(slice.as_nanos() as u64);
+            let turn = async move {
+                Turn::of_a_slice(share).await;
+                this.slices().resume();
+            };
+            Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn)))
         });
+        let running = self.engine.run();
         let made =
             tokio::time::timeout(self.context.config.limits.time, concurrent.instantiate_async(&mut store));
-        let proxy = made.await.map_err(|_| wasmtime::Error::msg("its start took longer than `time`"))??;
+        let proxy = made.await.map_err(|_| TimeLimitReached)??;
+        drop(running);
+        store.data().this.slices().pause();
         self.count();
         Ok((store, Proxy::P3(proxy)))
     }

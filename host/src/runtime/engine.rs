@@ -3,7 +3,8 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -93,11 +94,13 @@ pub struct GuestEngine {
     clock: std::thread::Thread,
 }
 
-/// Who needs the clock.
-#[derive(Default)]
+/// Who needs the clock, and what it tells.
 struct Need {
     running: AtomicUsize,
     stopped: AtomicBool,
+    /// When the clock ticked last, in nanoseconds after it was made.
+    ticked_ns: AtomicU64,
+    made: Instant,
 }
 
 /// Counts one running guest call while it lives; the clock runs while there are some.
@@ -117,7 +120,12 @@ impl GuestEngine {
     /// When this machine lacks address space or a processor feature.
     pub fn new(wasi: Wasi) -> wasmtime::Result<Self> {
         let engine = engine(wasi, Allocation::Pool)?;
-        let need = Arc::new(Need::default());
+        let need = Arc::new(Need {
+            running: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            ticked_ns: AtomicU64::new(0),
+            made: Instant::now(),
+        });
         let (weak, seen) = (engine.weak(), need.clone());
         let thread =
             std::thread::Builder::new().name("epochs".into()).spawn(move || run_clock(&weak, &seen))?;
@@ -127,6 +135,12 @@ impl GuestEngine {
     /// The engine itself.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// How long ago the clock ticked last.
+    pub fn since_tick(&self) -> Duration {
+        let ticked = Duration::from_nanos(self.need.ticked_ns.load(Ordering::Relaxed));
+        self.need.made.elapsed().saturating_sub(ticked)
     }
 
     /// Counts a guest call that begins.
@@ -145,6 +159,7 @@ fn run_clock(engine: &EngineWeak, need: &Need) {
     loop {
         std::thread::sleep(SLICE);
         let Some(engine) = engine.upgrade() else { return };
+        need.ticked_ns.store(need.made.elapsed().as_nanos() as u64, Ordering::Relaxed);
         engine.increment_epoch();
         drop(engine);
         idle_ticks = if need.running.load(Ordering::SeqCst) == 0 { idle_ticks + 1 } else { 0 };

@@ -15,6 +15,11 @@ use crate::telemetry::journal::{Level, Stream};
 #[error("the processor time of the call is used up")]
 pub struct CpuLimitReached;
 
+/// The start of an instance took longer than a call may.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("its start took too long")]
+pub struct TimeLimitReached;
+
 /// Why a guest call ended without success. The instance is not used again.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum GuestFailure {
@@ -51,6 +56,9 @@ impl GuestFailure {
     pub fn of(error: &wasmtime::Error, limit: Option<&'static str>) -> Self {
         if error.is::<CpuLimitReached>() {
             return Self::Timeout("cpu");
+        }
+        if error.is::<TimeLimitReached>() {
+            return Self::Timeout("time");
         }
         // A guest that gets no memory usually traps a moment later; the limit is the cause that helps.
         if let Some(limit) = limit {

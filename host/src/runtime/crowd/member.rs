@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Member {
     pub made: Instant,
     /// Milliseconds after `made`.
     moved_ms: AtomicU64,
+    /// Keeps the clock of the engine running while the instance has anything to do, also after its responses.
+    running: Mutex<Option<Running>>,
 }
 
 /// What goes with a request to the instance that takes it.
@@ -49,14 +51,17 @@ pub struct Taken {
     /// The instance.
     pub member: Arc<Member>,
     call: Arc<Call>,
-    /// Keeps the clock of the engine running.
-    _running: Running,
 }
 
 impl Taken {
     /// A request that `member` handles from now on.
-    pub fn new(member: Arc<Member>, call: Arc<Call>, running: Running) -> Self {
-        Self { member, call, _running: running }
+    pub fn new(member: Arc<Member>, call: Arc<Call>) -> Self {
+        Self { member, call }
+    }
+
+    /// Whether its instance has ended by the fault of this request, as far as that is known.
+    pub fn is_guilty(&self) -> bool {
+        self.member.this.is_guilty(&self.call)
     }
 
     /// Logs and counts a failure that cuts a response which has begun.
@@ -83,7 +88,13 @@ impl Member {
             fate: SetOnce::new(),
             made: Instant::now(),
             moved_ms: AtomicU64::new(0),
+            running: Mutex::default(),
         }
+    }
+
+    /// It has something to do from now on, or nothing any more.
+    pub fn run(&self, running: Option<Running>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
     }
 
     /// Notes why it ends; the first reason counts.
@@ -101,6 +112,14 @@ impl Member {
     /// When one of its responses moved last.
     pub fn moved(&self) -> Instant {
         self.made + Duration::from_millis(self.moved_ms.load(Ordering::Relaxed))
+    }
+
+    /// Logs and counts why it has ended, where no request is left to tell.
+    pub fn report_alone(&self) {
+        let InstanceContext { service, name, .. } = &*self.this;
+        if let Some(failure) = self.fate().filter(|_| self.this.calls() == 0) {
+            failure.report(service, Some(name), None);
+        }
     }
 
     /// Why it has ended; none while it lives.

@@ -2,8 +2,8 @@
 //!
 //! `ProxyHandler` of wasmtime gives each instance a task of its own, and a request to one that has room. Around it
 //! stand our bounds: how many instances there are, how many requests each takes, how long it lives. A trap ends an
-//! instance with all its requests; those beside the guilty one that may be sent twice are sent once more, each to an
-//! instance of its own. Files: `member` is one instance as its requests see it, `worker` the same from within its task.
+//! instance with all its requests; those that may be sent twice are sent once more, each to an instance of its own, but
+//! for the guilty one where that is known. Files: `member` is one instance as its requests see it, `worker` the same from within its task.
 
 mod member;
 mod worker;
@@ -164,7 +164,12 @@ async fn send(
         // It has set its head and ended before anything of it was sent.
         Some(Ok(_)) if let Some(failure) = fate => Err(NoResponse::WithInstance(failure.clone())),
         Some(Ok(response)) => Ok(response.map(|body| guarded(from_guest(body), taken))),
-        Some(Err(error)) => Err(failure(error, taken.as_ref()).await),
+        Some(Err(error)) => match failure(error, taken.as_ref()).await {
+            NoResponse::WithInstance(failure) if taken.as_ref().is_some_and(Taken::is_guilty) => {
+                Err(NoResponse::Own(failure))
+            }
+            failure => Err(failure),
+        },
         None => Err(NoResponse::Own(GuestFailure::Timeout("time"))),
     };
     (name, result)
@@ -201,7 +206,7 @@ fn is_repeatable(request: &Request) -> bool {
 enum NoResponse {
     /// The request itself came to nothing.
     Own(GuestFailure),
-    /// Its instance ended, by the fault of any request on it.
+    /// Its instance ended, for all that is known by the fault of another request.
     WithInstance(GuestFailure),
 }
 

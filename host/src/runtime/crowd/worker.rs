@@ -105,7 +105,8 @@ impl WorkerState for Worker {
         // turn.
         store.set_epoch_deadline(1);
         self.member.calls.fetch_add(1, Ordering::Relaxed);
-        let taken = Taken::new(self.member.clone(), call.clone(), self.clock.run());
+        self.member.run(Some(self.clock.run()));
+        let taken = Taken::new(self.member.clone(), call.clone());
         *taker.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
         let state = store.data_mut();
         let deadline = call.deadline.min(Instant::now() + state.service().config.limits.time);
@@ -120,6 +121,7 @@ impl WorkerState for Worker {
         let hit = store.data_mut().memory.take_hit();
         if let Err(error) = result {
             self.member.settle(GuestFailure::of(&error, hit));
+            self.member.report_alone();
         }
         self.member.this.end();
         self.bounds.members().remove(&self.member.this.name);
@@ -158,7 +160,15 @@ impl WorkerExpiration for Lifetime {
         status: WorkerStatus,
         start: std::time::Instant,
     ) -> Poll<()> {
+        // Asked when the instance gives its thread back.
+        self.member.this.slices().pause();
+        if matches!(status, WorkerStatus::Idle) {
+            self.member.run(None);
+        }
         if self.bounds.stop.is_cancelled() {
+            if !matches!(status, WorkerStatus::Idle) {
+                self.member.settle(GuestFailure::Timeout("drain"));
+            }
             return Poll::Ready(());
         }
         let limits = &self.member.this.service.config.limits;

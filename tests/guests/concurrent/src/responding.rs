@@ -4,6 +4,8 @@ use wasip3::clocks::monotonic_clock;
 use wasip3::http::types::{ErrorCode, Fields, Response};
 use wasip3::{wit_bindgen, wit_future, wit_stream};
 
+use crate::misdeeds;
+
 /// What is answered where nothing else is.
 pub const TEXT: &str = "handled";
 
@@ -32,6 +34,39 @@ pub fn trailing() -> Result<Response, ErrorCode> {
         let fields = Fields::from_list(&[("x-after".to_owned(), b"all".to_vec())]);
         // A client that has left is no fault of the answer.
         let _ = trailers.write(fields.map(Some).map_err(|_| ErrorCode::InternalError(None))).await;
+    });
+    Ok(response)
+}
+
+/// So many pieces, one every so many nanoseconds.
+pub fn dripping(count: usize, wait_ns: u64) -> Result<Response, ErrorCode> {
+    let (mut body, contents) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(Fields::new(), Some(contents), no_trailers);
+    wit_bindgen::spawn_local(async move {
+        for _ in 0..count {
+            body.write_all(TEXT.as_bytes().to_vec()).await;
+            monotonic_clock::wait_for(wait_ns).await;
+        }
+        drop(body);
+        // A client that has left is no fault of the answer.
+        let _ = trailers.write(Ok(None)).await;
+    });
+    Ok(response)
+}
+
+/// Answers well, and computes without end afterwards.
+pub fn spinning() -> Result<Response, ErrorCode> {
+    let (mut body, contents) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(Fields::new(), Some(contents), no_trailers);
+    wit_bindgen::spawn_local(async move {
+        body.write_all(TEXT.as_bytes().to_vec()).await;
+        drop(body);
+        let _ = trailers.write(Ok(None)).await;
+        // The client has all of it by then.
+        monotonic_clock::wait_for(100 * crate::MS).await;
+        misdeeds::spin();
     });
     Ok(response)
 }
