@@ -82,7 +82,8 @@ impl App {
         let environment = environment(&config, metrics, admin_address);
         let balancer = environment.1;
         let environment = Arc::new(environment.0);
-        let runtime = Runtime::new(&storage.join("cache")).context("the engine cannot be started")?;
+        let runtime = Runtime::new(&storage.join("cache"), config.deploys);
+        let runtime = runtime.context("the engine cannot be started")?;
         let versions = VersionStore::new(store.clone(), &storage);
         let keys = KeyStore::open(store, gateway.api_keys().clone()).await?;
         let config = Arc::new(ArcSwap::from_pointee(config));

@@ -66,6 +66,8 @@ fn refuse_what_needs_a_restart(old: &Config, new: &Config) -> Result<(), String>
         ("storage.path", old.storage == new.storage),
         ("telemetry", old.telemetry == new.telemetry),
         ("messaging", old.messaging == new.messaging),
+        ("deploys", old.deploys == new.deploys),
+        ("gateway.drain", old.gateway.drain == new.gateway.drain),
     ];
     match fixed.into_iter().find(|(_, same)| !same) {
         Some((key, _)) => Err(format!("{key} cannot change while the host runs: restart it")),

@@ -20,9 +20,6 @@ use crate::app::workers::{SharedWorkers, stop_all};
 use crate::config::{Config, Source};
 use crate::deploy::watch::FileWatch;
 
-/// How long requests in flight may take to end once the host is told to stop.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(30);
-
 /// How often pools are shrunk and gauges set.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
@@ -63,7 +60,7 @@ impl App {
         failures.extend(start_purges(&control, &workers, &config).await);
         forget_removed(&control, &config).await;
         control.gateway.set_routes(&config.gateway, &config.routes, &control.balancer)?;
-        tasks.spawn(control.gateway.clone().run(stop.clone(), DRAIN_TIME_MAX));
+        tasks.spawn(control.gateway.clone().run(stop.clone(), config.gateway.drain));
         let watch = FileWatch::new(watched(&config)).context("the system cannot watch files")?;
         tasks.spawn(follow_files(control.clone(), workers.clone(), watch, reloads, stop.clone()));
         tasks.spawn(look_after(control.clone(), stop.clone()));
@@ -100,7 +97,7 @@ impl Running {
 
     /// Takes nothing new, and lets what runs end.
     pub async fn stop(self) {
-        let deadline = Instant::now() + DRAIN_TIME_MAX;
+        let deadline = Instant::now() + self.control.config.load().gateway.drain;
         self.control.ready.store(false, Ordering::Release);
         self.stop.cancel();
         self.tasks.close();

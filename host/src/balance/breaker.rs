@@ -1,29 +1,23 @@
 //! The circuit of one service: a service that keeps trapping is left alone for a while, pure.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::balance::verdict::Verdict;
+use crate::config::Circuit;
 
-/// Failures in a row, within `WINDOW`, that open the circuit.
-const FAILURES_MAX: u32 = 5;
-
-/// Failures further apart than this are not one fault.
-const WINDOW: Duration = Duration::from_secs(10);
-
-/// How long the circuit stays open first; each time it opens again right away, twice as long.
-const OPEN_MIN: Duration = Duration::from_secs(1);
-
-/// How long it stays open at most.
-const OPEN_MAX: Duration = Duration::from_secs(30);
+/// How long a probe that gets lost holds up the next.
+const PROBE_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Counts failures in a row. One success closes the circuit, so that one bad route cannot take a service away from
 /// the callers of its good ones.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Breaker {
-    failures: u32,
-    first: Option<Instant>,
+    settings: Circuit,
+    /// The last failures, oldest first; never more than would open it.
+    failures: VecDeque<Instant>,
     /// When the next probe is let through, while it is open.
     open_until: Option<Instant>,
     times_opened: u32,
@@ -34,6 +28,11 @@ pub struct Breaker {
 pub struct Pass(u32);
 
 impl Breaker {
+    /// A closed circuit.
+    pub fn new(settings: Circuit) -> Self {
+        Self { settings, failures: VecDeque::new(), open_until: None, times_opened: 0 }
+    }
+
     /// Whether a call may be made now; otherwise how long to wait. After that time one call is let through as a
     /// probe.
     ///
@@ -44,8 +43,8 @@ impl Breaker {
         match self.open_until {
             Some(until) if now < until => return Err(until - now),
             Some(_) => {
-                // One probe at a time; one that gets lost costs a second.
-                self.open_until = Some(now + OPEN_MIN);
+                // One probe at a time.
+                self.open_until = Some(now + PROBE_TIME_MAX);
             }
             None => {}
         }
@@ -67,13 +66,13 @@ impl Breaker {
     /// Lets calls through again, and forgets all failures.
     pub fn close(&mut self) {
         if self.remembers_failures() {
-            *self = Self::default();
+            *self = Self::new(self.settings);
         }
     }
 
     /// Whether there was any failure since it was closed.
     pub fn remembers_failures(&self) -> bool {
-        self.failures > 0 || self.open_until.is_some()
+        !self.failures.is_empty() || self.open_until.is_some()
     }
 
     /// Whether the circuit is open.
@@ -86,17 +85,19 @@ impl Breaker {
         if pass.0 != self.times_opened {
             return false;
         }
-        if self.first.is_none_or(|first| now - first > WINDOW) {
-            self.first = Some(now);
-            self.failures = 0;
+        let Circuit { failures: most, within, open_min, open_max } = self.settings;
+        // Failures further apart than that are not one fault.
+        while self.failures.front().is_some_and(|first| now - *first > within) {
+            self.failures.pop_front();
         }
-        self.failures += 1;
-        if self.open_until.is_none() && self.failures < FAILURES_MAX {
+        self.failures.push_back(now);
+        if self.open_until.is_none() && self.failures.len() < most as usize {
             return false;
         }
-        let doubled = OPEN_MIN.saturating_mul(1 << self.times_opened.min(10));
+        self.failures.clear();
+        let doubled = open_min.saturating_mul(1 << self.times_opened.min(10));
         self.times_opened += 1;
-        self.open_until = Some(now + doubled.min(OPEN_MAX));
+        self.open_until = Some(now + doubled.min(open_max));
         true
     }
 }
@@ -105,6 +106,12 @@ impl Breaker {
 mod tests {
     use super::*;
 
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn closed() -> Breaker {
+        Breaker::new(Circuit::default())
+    }
+
     /// A call that is let through now and ends so.
     fn call(breaker: &mut Breaker, verdict: Verdict, now: Instant) -> bool {
         let pass = breaker.admit(now).unwrap();
@@ -112,16 +119,16 @@ mod tests {
     }
 
     fn open(breaker: &mut Breaker, now: Instant) {
-        let opened: Vec<bool> = (0..FAILURES_MAX).map(|_| call(breaker, Verdict::Failed, now)).collect();
+        let opened: Vec<bool> = (0..5).map(|_| call(breaker, Verdict::Failed, now)).collect();
         assert_eq!(opened, [false, false, false, false, true]);
     }
 
     #[test]
     fn five_failures_in_a_row_open_the_circuit_and_a_good_probe_closes_it() {
-        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        let (mut breaker, now) = (closed(), Instant::now());
         open(&mut breaker, now);
         assert!(breaker.admit(now).is_err());
-        let later = now + OPEN_MIN;
+        let later = now + SECOND;
         let probe = breaker.admit(later).unwrap();
         assert!(breaker.admit(later).is_err(), "one probe only");
         breaker.note(probe, Verdict::Answered, later);
@@ -129,8 +136,17 @@ mod tests {
     }
 
     #[test]
+    fn failures_count_that_lie_within_ten_seconds_of_each_other() {
+        let (mut breaker, now) = (closed(), Instant::now());
+        let mut fail = |seconds| call(&mut breaker, Verdict::Failed, now + SECOND * seconds);
+        assert!([0, 3, 6, 9].iter().all(|second| !fail(*second)));
+        assert!(!fail(11), "the first is too long ago");
+        assert!(fail(13), "five from the third second on");
+    }
+
+    #[test]
     fn a_bad_probe_opens_it_for_longer() {
-        let (mut breaker, mut now) = (Breaker::default(), Instant::now());
+        let (mut breaker, mut now) = (closed(), Instant::now());
         open(&mut breaker, now);
         for seconds in [1, 2, 4, 8, 16, 30, 30] {
             let wait = Duration::from_secs(seconds);
@@ -142,18 +158,18 @@ mod tests {
 
     #[test]
     fn a_burst_of_failures_is_one_fault() {
-        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        let (mut breaker, now) = (closed(), Instant::now());
         let burst: Vec<Pass> = (0..100).map(|_| breaker.admit(now).unwrap()).collect();
         let opened = burst.iter().filter(|pass| breaker.note(**pass, Verdict::Failed, now)).count();
         assert_eq!(opened, 1);
-        assert_eq!(breaker.admit(now).unwrap_err(), OPEN_MIN);
+        assert_eq!(breaker.admit(now).unwrap_err(), SECOND);
         // So are two probes of which the first was slow.
-        let slow = breaker.admit(now + OPEN_MIN).unwrap();
-        let later = now + 2 * OPEN_MIN;
+        let slow = breaker.admit(now + SECOND).unwrap();
+        let later = now + 2 * SECOND;
         let other = breaker.admit(later).unwrap();
         assert!(breaker.note(slow, Verdict::Failed, later));
         assert!(!breaker.note(other, Verdict::Failed, later));
-        assert_eq!(breaker.admit(later).unwrap_err(), 2 * OPEN_MIN);
+        assert_eq!(breaker.admit(later).unwrap_err(), 2 * SECOND);
         breaker.close();
         assert!(!breaker.note(other, Verdict::Failed, later), "it is of a fault that is over");
         open(&mut breaker, later);
@@ -161,12 +177,12 @@ mod tests {
 
     #[test]
     fn a_success_between_failures_keeps_it_closed_and_what_says_nothing_changes_nothing() {
-        let (mut breaker, now) = (Breaker::default(), Instant::now());
+        let (mut breaker, now) = (closed(), Instant::now());
         for verdict in [Verdict::Answered, Verdict::Declined].repeat(10) {
             assert!(!call(&mut breaker, Verdict::Failed, now));
             assert!(!call(&mut breaker, verdict, now));
         }
-        for _ in 0..FAILURES_MAX - 1 {
+        for _ in 0..4 {
             assert!(!call(&mut breaker, Verdict::Failed, now));
             assert!(!call(&mut breaker, Verdict::Nothing, now));
         }

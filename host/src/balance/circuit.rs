@@ -8,9 +8,10 @@ use tokio::time::Instant;
 
 use crate::balance::breaker::{Breaker, Pass};
 use crate::balance::verdict::Verdict;
+use crate::config;
 
 /// The circuit of one version.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Circuit {
     breaker: Mutex<Breaker>,
     /// Whether the breaker remembers any failure.
@@ -18,6 +19,11 @@ pub struct Circuit {
 }
 
 impl Circuit {
+    /// A closed one.
+    pub fn new(settings: config::Circuit) -> Self {
+        Self { breaker: Mutex::new(Breaker::new(settings)), is_troubled: AtomicBool::new(false) }
+    }
+
     /// Whether a call may be made now.
     ///
     /// # Errors
@@ -64,7 +70,7 @@ mod tests {
 
     #[test]
     fn failures_in_a_row_open_it_and_a_success_between_them_is_seen() {
-        let circuit = Circuit::default();
+        let circuit = Circuit::new(config::Circuit::default());
         let call = |verdict| circuit.note(circuit.admit().unwrap(), verdict);
         for _ in 0..10 {
             (0..4).for_each(|_| assert!(!call(Verdict::Failed)));

@@ -51,9 +51,6 @@ use crate::names::ServiceName;
 use crate::registry::{Endpoint, Health, Registry};
 use crate::telemetry::metrics::Metrics;
 
-/// How long a version that was switched from may finish its calls.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(300);
-
 /// How often a drained version is looked at: an old version costs only memory meanwhile.
 const DRAIN_LOOK: Duration = Duration::from_millis(50);
 
@@ -146,10 +143,10 @@ impl Balancer {
         }
     }
 
-    /// Lets calls into this version end, at most for `DRAIN_TIME_MAX`, then drops it.
+    /// Lets calls into this version end, at most for its `drain`, then drops it.
     pub async fn drain(&self, name: ServiceName, version: Arc<Version>) {
         version.pool.retire();
-        let deadline = Instant::now() + DRAIN_TIME_MAX;
+        let deadline = Instant::now() + version.context().config.drain;
         // Every call holds its version from the moment it chose it until it has ended.
         while Arc::strong_count(&version) > 1 && Instant::now() < deadline {
             tokio::time::sleep(DRAIN_LOOK).await;
@@ -196,7 +193,6 @@ impl Balancer {
         self.metrics.pool(name, version.number, size.all, size.busy, size.waiting);
         let context = version.context();
         self.metrics.memory(name, context.usage.memory.used());
-        self.metrics.log_lines_dropped(name, context.host.journal.dropped(name));
         let health =
             if service.is_failing() || service.is_unfit() { Health::Unhealthy } else { Health::Healthy };
         let instances = u32::try_from(size.all).unwrap_or(u32::MAX);

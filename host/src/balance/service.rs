@@ -47,7 +47,8 @@ pub struct Version {
 impl Version {
     /// A version whose circuit is closed.
     pub fn new(number: VersionNumber, digest: Digest, pool: Arc<Pool>) -> Self {
-        Self { number, digest, pool, circuit: Circuit::default() }
+        let circuit = Circuit::new(pool.blueprint().context().config.circuit);
+        Self { number, digest, pool, circuit }
     }
 
     /// What its instances share.

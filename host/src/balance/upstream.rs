@@ -54,7 +54,7 @@ pub struct Group {
 impl Upstream {
     /// An external service, whose health checks begin.
     pub fn new(service: &ServiceConfig, config: &Arc<Upstreams>) -> Self {
-        let group = Arc::new(Group::new(service.name.clone(), config.clone()));
+        let group = Arc::new(Group::new(service, config.clone()));
         let mut checks = JoinSet::new();
         if let Some(check) = &config.health_check {
             for index in 0..config.addresses.len() {
@@ -120,19 +120,19 @@ impl Upstream {
 }
 
 impl Group {
-    fn new(name: ServiceName, config: Arc<Upstreams>) -> Self {
+    fn new(service: &ServiceConfig, config: Arc<Upstreams>) -> Self {
         let address = |address: &config::Address| Address::new(address, lanes(&config, &address.uri));
         let addresses: Vec<Address> = config.addresses.iter().map(address).collect();
         let outliers =
             config.outlier.clone().map(|settings| Mutex::new(Outliers::new(settings, addresses.len())));
         Self {
-            name,
+            name: service.name.clone(),
             client: UpstreamClient::new(&config),
             picker: Picker::new(&config.balance, addresses.iter().map(|address| address.shown.as_str())),
             addresses,
             config,
             outliers,
-            breaker: Mutex::default(),
+            breaker: Mutex::new(Breaker::new(service.circuit)),
         }
     }
 

@@ -45,7 +45,7 @@ pub async fn run(path: &Path, schema: bool, json: bool) -> anyhow::Result<()> {
 }
 
 async fn verdicts(config: &Config) -> anyhow::Result<Vec<Verdict>> {
-    let runtime = Runtime::new(&config.storage.path.join("cache"))?;
+    let runtime = Runtime::new(&config.storage.path.join("cache"), config.deploys)?;
     let mut verdicts = Vec::new();
     for service in config.services.values() {
         let result = check(&runtime, service).await;

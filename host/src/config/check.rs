@@ -46,6 +46,7 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
     let admin = section::admin(&written.admin, &gateway, report);
     let telemetry = section::telemetry(&written.telemetry, report);
     let messaging = section::messaging(&written.messaging, report);
+    let deploys = section::deploys(&written.deploys, report);
     let services = written.services.iter().filter_map(|(name, written)| {
         let service = service::check(name, written, around, report)?;
         Some((service.name.clone(), Arc::new(service)))
@@ -65,6 +66,7 @@ pub fn check(written: &File, file: &Path, folder: &Path, report: &mut Report<'_>
         storage,
         telemetry,
         messaging,
+        deploys,
         issuers: auth.issuers,
         services,
         routes,

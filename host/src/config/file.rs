@@ -12,7 +12,7 @@ use super::cache_file::{CacheStore, RouteCache};
 use super::listener_file::{Http2, Tls};
 use super::policy_file::{Cors, RateLimits};
 use super::route_file::{Files, Redirect, RequestHeaders, ResponseHeaders, Rewrite, Share};
-use super::service_file::{Instances, Limits};
+use super::service_file::{Circuit, Instances, Limits};
 use super::upstream_file::{HealthCheck, HostHeader, HttpVersion, Outlier, Retry, UpstreamAddress};
 
 /// More connections than a process of one machine holds sockets for by default (`fs.nr_open`).
@@ -42,6 +42,9 @@ pub struct File {
     /// How messages are kept and repeated.
     #[serde(default)]
     pub messaging: Messaging,
+    /// What a component may take to be compiled.
+    #[serde(default)]
+    pub deploys: Deploys,
     /// The OpenID providers whose tokens count, by a name of your own.
     #[serde(default)]
     pub issuers: BTreeMap<String, Issuer>,
@@ -82,6 +85,9 @@ pub struct Gateway {
     pub idle_timeout: Option<Time>,
     /// How long a client may take no byte of a response; 60s when absent.
     pub write_timeout: Option<Time>,
+    /// How long requests may go on when the host is told to stop; 30s when absent.
+    #[schemars(example = &"30s")]
+    pub drain: Option<Time>,
     /// TLS; clear text when absent.
     pub tls: Option<Tls>,
     /// The limits of HTTP/2.
@@ -143,6 +149,18 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line.
     Json,
+}
+
+/// What a component may take to be compiled.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Deploys {
+    /// Processor time, beside 10s for each MiB of code above two; 6s when absent.
+    #[schemars(example = &"6s")]
+    pub compile_time: Option<Time>,
+    /// Memory; 896MiB when absent.
+    #[schemars(example = &"896MiB")]
+    pub compile_memory: Option<Size>,
 }
 
 /// How messages are kept and repeated.
@@ -212,6 +230,11 @@ pub struct Service {
     pub requests_max: Option<u64>,
     /// How requests that fail are tried again; not at all when absent.
     pub retry: Option<Retry>,
+    /// When it is left alone for a while because it keeps failing; after 5 failures in a row within 10s when absent.
+    pub circuit: Option<Circuit>,
+    /// How long calls of a version that was replaced may go on; 5m when absent.
+    #[schemars(example = &"5m")]
+    pub drain: Option<Time>,
     /// The kind of its own database; none when absent.
     #[schemars(example = &"embedded")]
     pub database: Option<String>,

@@ -26,6 +26,7 @@ mod auth;
 mod directory;
 mod grants;
 mod retry;
+mod circuit;
 mod upstream;
 mod service;
 mod conditions;
@@ -61,6 +62,7 @@ use crate::names::ServiceName;
 pub use auth::{AuthConfig, Ways, is_scope};
 pub use auth_file::TokenAlgorithm;
 pub use cache::{CacheLimits, CacheRules};
+pub use circuit::Circuit;
 pub use conditions::Conditions;
 pub use cors::{Cors, Origins};
 pub use file::schema;
@@ -83,7 +85,9 @@ pub use retry::Retry;
 pub use rewrite::Rewrite;
 pub use route::RouteConfig;
 pub use secret::{MadeSecret, Secret};
-pub use section::{AdminConfig, GatewayConfig, LogFormat, MessagingConfig, StorageConfig, TelemetryConfig};
+pub use section::{
+    AdminConfig, DeploysConfig, GatewayConfig, LogFormat, MessagingConfig, StorageConfig, TelemetryConfig,
+};
 pub use service::{Instances, Limits, ServiceConfig, Source};
 pub use service_file::INSTANCES_LIMIT;
 pub use split::{Share, SplitConfig, Sticky};
@@ -115,6 +119,8 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// How messages are kept and repeated.
     pub messaging: MessagingConfig,
+    /// What a component may take to be compiled.
+    pub deploys: DeploysConfig,
     /// The OpenID providers whose tokens count, by name.
     pub issuers: BTreeMap<String, Arc<IssuerConfig>>,
     /// The services by name.

@@ -33,6 +33,15 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// As long as a stream of a service may be silent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// As long as Kubernetes waits before it kills.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Small components take a tenth of a second; those that are made to take long are refused within 10 s on a quiet
+/// machine.
+const COMPILE_TIME: Duration = Duration::from_secs(6);
+/// The compiler is looked at often, not bounded by the system, and grows by less than the rest of a GiB in between.
+const COMPILE_MEMORY: u64 = 896 * MIB;
+/// An engine alone takes as much.
+const COMPILE_MEMORY_MIN: u64 = 64 * MIB;
 /// Where durable data lies when the file does not say.
 const STORAGE_PATH: &str = "data";
 /// Messages outlive a night without an operator.
@@ -67,6 +76,8 @@ pub struct GatewayConfig {
     pub idle_timeout: Duration,
     /// How long a client may take no byte of a response.
     pub write_timeout: Duration,
+    /// How long requests may go on when the host is told to stop.
+    pub drain: Duration,
     /// How they connect: TLS, proxies, HTTP/2.
     pub listener: ListenerConfig,
     /// What routes do that do not say it themselves.
@@ -102,6 +113,21 @@ pub struct TelemetryConfig {
     pub format: LogFormat,
     /// Levels: `info`, or by target as in `info,hostel::gateway=debug`.
     pub level: String,
+}
+
+/// What a component may take to be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeploysConfig {
+    /// Processor time, beside more for much code.
+    pub compile_time: Duration,
+    /// Bytes of memory.
+    pub compile_memory: u64,
+}
+
+impl Default for DeploysConfig {
+    fn default() -> Self {
+        Self { compile_time: COMPILE_TIME, compile_memory: COMPILE_MEMORY }
+    }
 }
 
 /// How messages are kept and repeated.
@@ -168,6 +194,7 @@ pub fn gateway(
             &key.field("write-timeout"),
             report,
         ),
+        drain: units::time(written.drain.as_ref(), DRAIN, &key.field("drain"), report),
         listener: listener::check(written, folder, &key, report),
         policies: policies::check(written, &Policies::default(), &key, report),
         cache,
@@ -212,6 +239,26 @@ pub fn telemetry(written: &file::Telemetry, report: &mut Report<'_>) -> Telemetr
         );
     }
     TelemetryConfig { format: written.format.unwrap_or(LogFormat::Human), level: level.to_owned() }
+}
+
+/// Checks `[deploys]`.
+pub fn deploys(written: &file::Deploys, report: &mut Report<'_>) -> DeploysConfig {
+    let key = Key::root().field("deploys");
+    DeploysConfig {
+        compile_time: units::time(
+            written.compile_time.as_ref(),
+            COMPILE_TIME,
+            &key.field("compile-time"),
+            report,
+        ),
+        compile_memory: units::size(
+            written.compile_memory.as_ref(),
+            COMPILE_MEMORY,
+            COMPILE_MEMORY_MIN..=SIZE_BYTES_MAX,
+            &key.field("compile-memory"),
+            report,
+        ),
+    }
 }
 
 /// Checks `[messaging]`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::names::{DomainName, InvalidName, ServiceName, default_domain};
 
+use super::circuit::{self, Circuit};
 use super::file;
 use super::grants::{self, Grants, Surroundings};
 use super::key::Key;
@@ -38,8 +39,17 @@ const CONCURRENCY: usize = 16;
 const RESOURCES: usize = 10_000;
 /// Eight for each instance that there may be.
 const OUTGOING: usize = 256;
+/// More than anybody reads, few enough that a month of them fits on a disk.
+const LOG_LINES: u64 = 2_000;
+/// The longest line.
+const LOG_BYTES_MIN: u64 = 8 * KIB;
+/// Half a KiB for each of these lines.
+const LOG_BYTES: u64 = MIB;
 /// Later the client has lost patience, and an early 503 helps it more.
 const WAIT: Duration = Duration::from_secs(5);
+
+/// As long as most downloads and streams last.
+const DRAIN: Duration = Duration::from_secs(300);
 
 /// One service, checked.
 #[derive(Debug, Clone)]
@@ -58,6 +68,10 @@ pub struct ServiceConfig {
     pub limits: Limits,
     /// How requests that fail are tried again, where a route does not say.
     pub retry: Option<Arc<Retry>>,
+    /// When it is left alone for a while.
+    pub circuit: Circuit,
+    /// How long calls of a version that was replaced may go on.
+    pub drain: Duration,
     /// The line of the file where it begins, for messages; it does not count when services are compared.
     pub line: usize,
 }
@@ -108,6 +122,10 @@ pub struct Limits {
     pub resources: usize,
     /// Outgoing requests of all instances at a time.
     pub outgoing: usize,
+    /// Lines that the service may write to its log in a second.
+    pub log_lines: u64,
+    /// The bytes of these lines.
+    pub log_bytes: u64,
     /// How long a request waits for an instance.
     pub wait: Duration,
 }
@@ -115,7 +133,7 @@ pub struct Limits {
 impl PartialEq for ServiceConfig {
     /// Whether a running service could stay as it is; moving it in the file changes nothing.
     fn eq(&self, other: &Self) -> bool {
-        let Self { name, domain, source, grants, instances, limits, retry, line: _ } = self;
+        let Self { name, domain, source, grants, instances, limits, retry, circuit, drain, line: _ } = self;
         *name == other.name
             && *domain == other.domain
             && *source == other.source
@@ -123,6 +141,8 @@ impl PartialEq for ServiceConfig {
             && *instances == other.instances
             && *limits == other.limits
             && *retry == other.retry
+            && *circuit == other.circuit
+            && *drain == other.drain
     }
 }
 
@@ -164,6 +184,8 @@ pub fn check(
         instances: instances(written, &key.field("instances"), report),
         limits: limits(written_limits, &key.field("limits"), report),
         retry: retry::check(written.retry.as_ref(), &key.field("retry"), report),
+        circuit: circuit::check(written.circuit.as_ref(), &key.field("circuit"), report),
+        drain: units::time(written.drain.as_ref(), DRAIN, &key.field("drain"), report),
         line: report.line(&key),
     })
 }
@@ -214,7 +236,11 @@ fn component(written: &file::Service, folder: &Path, key: &Key, report: &mut Rep
 /// An external service runs elsewhere: nothing can be built for it, granted to it or held against it.
 fn refuse_component_keys(written: &file::Service, key: &Key, report: &mut Report<'_>) {
     let limits = written.limits.as_ref();
-    let sources = [("component", written.component.is_some()), ("build", written.build.is_some())];
+    let sources = [
+        ("component", written.component.is_some()),
+        ("build", written.build.is_some()),
+        ("drain", written.drain.is_some()),
+    ];
     let grants = [
         ("database", written.database.is_some()),
         ("buckets", written.buckets.is_some()),
@@ -231,6 +257,8 @@ fn refuse_component_keys(written: &file::Service, key: &Key, report: &mut Report
         ("cpu", limits.is_some_and(|limits| limits.cpu.is_some())),
         ("resources", limits.is_some_and(|limits| limits.resources.is_some())),
         ("outgoing", limits.is_some_and(|limits| limits.outgoing.is_some())),
+        ("log-lines", limits.is_some_and(|limits| limits.log_lines.is_some())),
+        ("log-bytes", limits.is_some_and(|limits| limits.log_bytes.is_some())),
     ];
     for (name, _) in sources.iter().filter(|(_, is_written)| *is_written) {
         report.refuse_found(
@@ -303,6 +331,14 @@ fn limits(written: &service_file::Limits, key: &Key, report: &mut Report<'_>) ->
         body: units::size_or_none(written.body.as_ref(), 1..=SIZE_BYTES_MAX, &key.field("body"), report),
         resources: units::count(written.resources, RESOURCES),
         outgoing: units::count(written.outgoing, OUTGOING),
+        log_lines: written.log_lines.unwrap_or(LOG_LINES),
+        log_bytes: units::size(
+            written.log_bytes.as_ref(),
+            LOG_BYTES,
+            LOG_BYTES_MIN..=SIZE_BYTES_MAX,
+            &key.field("log-bytes"),
+            report,
+        ),
         wait: units::time(written.wait.as_ref(), WAIT, &key.field("wait"), report),
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::file::{REQUESTS_LIMIT, Size, Time};
+use super::upstream_file::ROW_LIMIT;
 
 /// As many instances as the engine has room for; more would need more memory maps than Linux gives a process.
 pub const INSTANCES_LIMIT: u64 = 4_000;
@@ -13,6 +14,9 @@ pub const CONCURRENCY_LIMIT: u64 = 1_000;
 
 /// More than any guest can tell apart; each costs the host memory.
 pub const RESOURCES_LIMIT: u64 = 1_000_000;
+
+/// More than any disk takes for long.
+pub const LINES_LIMIT: u64 = 1_000_000;
 
 /// Beyond this an instance is as good as never replaced; leave `reuse` out for that.
 pub const REUSE_LIMIT: u64 = u32::MAX as u64;
@@ -58,7 +62,31 @@ pub struct Limits {
     /// Outgoing HTTP requests of all instances that may be under way at a time; 256 when absent.
     #[schemars(range(min = 1, max = REQUESTS_LIMIT))]
     pub outgoing: Option<u64>,
+    /// Lines that the service may write to its log in a second; 2000 when absent.
+    #[schemars(range(min = 1, max = LINES_LIMIT))]
+    pub log_lines: Option<u64>,
+    /// The bytes of these lines; 1MiB when absent.
+    #[schemars(example = &"1MiB")]
+    pub log_bytes: Option<Size>,
     /// The longest a request waits for an instance; 5s when absent. Whoever comes behind more than are served
     /// within a second, or four calls, is told at once.
     pub wait: Option<Time>,
+}
+
+/// When a service that keeps failing is left alone for a while.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Circuit {
+    /// Failures in a row that open it; 5 when absent.
+    #[schemars(range(min = 1, max = ROW_LIMIT))]
+    pub failures: Option<u64>,
+    /// How long these may take; 10s when absent.
+    #[schemars(example = &"10s")]
+    pub within: Option<Time>,
+    /// How long it stays open first, twice as long each time it opens again right away; 1s when absent.
+    #[schemars(example = &"1s")]
+    pub open_min: Option<Time>,
+    /// How long it stays open at most; 30s when absent.
+    #[schemars(example = &"30s")]
+    pub open_max: Option<Time>,
 }

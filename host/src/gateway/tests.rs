@@ -40,6 +40,7 @@ fn config() -> GatewayConfig {
         body_timeout: PATIENCE,
         idle_timeout: PATIENCE,
         write_timeout: PATIENCE,
+        drain: PATIENCE,
         listener: ListenerConfig::default(),
         policies: Policies::default(),
         cache: CacheLimits { size_bytes: 1 << 20, entry_bytes: 1 << 20 },

@@ -14,7 +14,7 @@ use crate::interfaces::memory::{HoldsTooMuch, MemoryMeter};
 use crate::interfaces::service::ServiceContext;
 use crate::interfaces::slices::Slices;
 use crate::interfaces::wasi;
-use crate::telemetry::journal::Speaker;
+use crate::telemetry::journal::{Level, Speaker, Stream};
 
 /// Bytes of one set of header fields in a guest: the gateway admits 32 KiB, and each field costs memory beside
 /// its text.
@@ -189,6 +189,13 @@ impl InstanceContext {
     /// Who speaks when this instance does.
     pub fn speaker(&self) -> Speaker {
         self.service.speaker(Some(self.name.clone()), self.call().as_deref())
+    }
+
+    /// Logs that the guest gave a body of more bytes than it had announced.
+    pub fn gives_too_much(&self, announced: u64) {
+        let message =
+            format!("a body has more than the {announced} bytes of its content-length: the rest is cut");
+        self.service.say(Level::Warn, Stream::Host, self.speaker(), &message);
     }
 
     /// Logs and counts that the guest tried what it was not granted.

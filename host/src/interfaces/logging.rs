@@ -15,7 +15,7 @@ impl logging::Host for GuestState {
             GuestLevel::Error | GuestLevel::Critical => Level::Error,
         };
         let text = if context.is_empty() { message } else { format!("{context}: {message}") };
-        self.service().host.journal.write(level, Stream::Log, self.this.speaker(), &text);
+        self.service().say(level, Stream::Log, self.this.speaker(), &text);
         Ok(())
     }
 }

@@ -3,8 +3,8 @@
 //! Knows nothing of pools, routes, or which driver stands behind a back end. Files in reading order:
 //! `bindings` are the generated types; `service` is what all instances of a version share, `guest` the state of
 //! one instance, `call` what it does now; `memory`, with the `holdings` of the host, and `cpu` are its
-//! meters, `slices` those of calls that share an instance, `turns` shares the processors between services, `usage` is what a whole service uses; then one file an
-//! interface: `wasi` with its `streams`, `http_out` for both `http_out_p2` and `http_out_p3` (with `outgoing_body` for
+//! meters, `slices` those of calls that share an instance, `turns` shares the processors between services, `usage` is what a whole service uses and `output` what
+//! it says; then one file an interface: `wasi` with its `streams`, `http_out` for both `http_out_p2` and `http_out_p3` (with `outgoing_body` for
 //! what is sent by WASI 0.2, `http_client` for outside hosts and `siblings` for services), `database` (with
 //! `transaction`), `messaging`, `key_value`, `discovery`, `settings`, `logging`.
 
@@ -18,6 +18,7 @@ pub mod slices;
 pub mod turns;
 pub mod holdings;
 pub mod usage;
+pub mod output;
 pub mod wasi;
 pub mod streams;
 pub mod outgoing_body;

@@ -20,7 +20,7 @@ use wasmtime_wasi_http::p2::types::{HostOutgoingRequest, HostOutgoingResponse};
 use wasmtime_wasi_http::{Error, FieldMap, WasiBody};
 
 use crate::interfaces::WASI_VERSION;
-use crate::interfaces::guest::GuestState;
+use crate::interfaces::guest::{GuestState, InstanceContext};
 use crate::interfaces::holdings::BODY_PIECE_BYTES;
 
 /// The interface.
@@ -48,9 +48,16 @@ struct State {
     /// Who waits for something to read, and who for room.
     reader: Option<Waker>,
     writer: Option<Waker>,
-    /// Bytes that were announced, and those that were given.
-    announced: Option<u64>,
+    announced: Option<Announced>,
+    /// Bytes that were given.
     given: u64,
+}
+
+/// How much a body is to be.
+struct Announced {
+    bytes: u64,
+    /// Tells that there is more.
+    tell_excess: Box<dyn Fn(u64) + Send>,
 }
 
 /// How a body ended.
@@ -77,18 +84,18 @@ pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     types.func_wrap(
         "[method]outgoing-response.body",
         |mut store, (response,): (Resource<HostOutgoingResponse>,)| {
-            let table = &mut store.data_mut().table;
+            let GuestState { this, table, .. } = store.data_mut();
             let HostOutgoingResponse { headers, body, .. } = table.get_mut(&response)?;
-            let begun = OutgoingBody::begin(headers, body, StreamContext::Response);
+            let begun = OutgoingBody::begin(headers, body, StreamContext::Response, teller(this));
             Ok((begun.map(|body| table.push(body)).transpose()?.ok_or(()),))
         },
     )?;
     types.func_wrap(
         "[method]outgoing-request.body",
         |mut store, (request,): (Resource<HostOutgoingRequest>,)| {
-            let table = &mut store.data_mut().table;
+            let GuestState { this, table, .. } = store.data_mut();
             let HostOutgoingRequest { headers, body, .. } = table.get_mut(&request)?;
-            let begun = OutgoingBody::begin(headers, body, StreamContext::Request);
+            let begun = OutgoingBody::begin(headers, body, StreamContext::Request, teller(this));
             Ok((begun.map(|body| table.push(body)).transpose()?.ok_or(()),))
         },
     )?;
@@ -119,8 +126,14 @@ fn finish(
 impl OutgoingBody {
     /// The one body of a message, whose reader goes into `place`; none where there is one already, or its length is
     /// announced wrongly.
-    fn begin(headers: &HeaderMap, place: &mut Option<WasiBody>, of: StreamContext) -> Option<Self> {
-        let announced = announced(headers)?;
+    fn begin(
+        headers: &HeaderMap,
+        place: &mut Option<WasiBody>,
+        of: StreamContext,
+        tell_excess: impl Fn(u64) + Send + 'static,
+    ) -> Option<Self> {
+        let announced =
+            announced(headers)?.map(|bytes| Announced { bytes, tell_excess: Box::new(tell_excess) });
         if place.is_some() {
             return None;
         }
@@ -143,7 +156,7 @@ impl OutgoingBody {
     fn finish(self, trailers: Option<FieldMap>) -> Result<(), ErrorCode> {
         let state = self.shared.state();
         let (of, given) = (state.of, state.given);
-        if state.announced.is_some_and(|announced| announced != given) {
+        if state.announced.as_ref().is_some_and(|announced| announced.bytes != given) {
             end_by(state, End::Aborted);
             return Err(of.as_body_size_error(given));
         }
@@ -171,6 +184,12 @@ impl Drop for OutgoingBody {
 fn end_by(mut state: MutexGuard<'_, State>, end: End) {
     state.end.get_or_insert(end);
     wake(state, |state| state.reader.take());
+}
+
+/// Logs that an instance gives more than it has announced.
+fn teller(this: &Arc<InstanceContext>) -> impl Fn(u64) + Send + 'static {
+    let this = this.clone();
+    move |announced| this.gives_too_much(announced)
 }
 
 /// The length that is announced, if any is; none where that is no length.
@@ -207,7 +226,8 @@ impl OutputStream for Output {
         }
         let given = state.given + bytes.len() as u64;
         // Nothing of it is sent, so that who has given as much as it announced can still finish.
-        if state.announced.is_some_and(|announced| given > announced) {
+        if let Some(announced) = state.announced.as_ref().filter(|announced| given > announced.bytes) {
+            (announced.tell_excess)(announced.bytes);
             return Err(StreamError::LastOperationFailed(state.of.as_body_size_error(given).into()));
         }
         state.given = given;
@@ -297,7 +317,7 @@ mod tests {
     fn begin(length: Option<&'static str>, of: StreamContext) -> Option<(OutgoingBody, WasiBody)> {
         let headers = length.map(|length| (CONTENT_LENGTH, length.parse().unwrap()));
         let mut reader = None;
-        let body = OutgoingBody::begin(&headers.into_iter().collect(), &mut reader, of)?;
+        let body = OutgoingBody::begin(&headers.into_iter().collect(), &mut reader, of, |_| ())?;
         Some((body, reader.unwrap()))
     }
 
@@ -381,7 +401,7 @@ mod tests {
     #[test]
     fn a_message_has_one_body() {
         let (_, reader) = begin(None, StreamContext::Request).unwrap();
-        let again = OutgoingBody::begin(&HeaderMap::new(), &mut Some(reader), StreamContext::Request);
+        let again = OutgoingBody::begin(&HeaderMap::new(), &mut Some(reader), StreamContext::Request, |_| ());
         assert!(again.is_none());
     }
 }

@@ -73,6 +73,16 @@ impl ServiceContext {
         }
     }
 
+    /// Writes a line that the service says, or makes the host say, unless that is too much in one second.
+    pub fn say(&self, level: Level, stream: Stream, speaker: Speaker, message: &str) {
+        let second = jiff::Timestamp::now().as_second();
+        let limits = &self.config.limits;
+        match self.usage.output.admit(second, message.len(), limits.log_lines, limits.log_bytes) {
+            Ok(()) => self.host.journal.write(level, stream, speaker, message),
+            Err(limit) => self.limited(limit),
+        }
+    }
+
     /// Counts that the service met a limit, by its name, and tells of it now and then.
     pub fn limited(&self, limit: &'static str) {
         self.host.metrics.limit_hit(&self.config.name, limit);
@@ -86,7 +96,7 @@ impl ServiceContext {
     /// Logs and counts that the service tried what it was not granted.
     pub fn denied(&self, right: &'static str, speaker: Speaker, message: &str) {
         self.host.metrics.denial(&self.config.name, right);
-        self.host.journal.write(Level::Warn, Stream::Host, speaker, message);
+        self.say(Level::Warn, Stream::Host, speaker, message);
     }
 
     /// The same, but only the first time: some tool chains ask for everything at every start.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::interfaces::output::Output;
 use crate::interfaces::turns::{Share, Turns};
 
 /// How long a limit that was told of is not told of again: under overload it is met thousands of times a second.
@@ -19,6 +20,8 @@ pub struct Usage {
     pub memory: MemoryBudget,
     /// What it has of the processors.
     pub share: Arc<Share>,
+    /// What it says.
+    pub output: Output,
     outgoing: Arc<AtomicUsize>,
     hits: Mutex<BTreeMap<&'static str, Hits>>,
 }
@@ -45,6 +48,7 @@ impl Usage {
         Self {
             memory: MemoryBudget::default(),
             share: Share::new(turns.clone()),
+            output: Output::default(),
             outgoing: Arc::default(),
             hits: Mutex::default(),
         }

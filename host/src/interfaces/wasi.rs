@@ -145,7 +145,7 @@ impl Lines {
         let line = std::mem::take(&mut self.buffer);
         let Some(this) = self.this.upgrade() else { return };
         let level = if self.stream == Stream::Stderr { Level::Warn } else { Level::Info };
-        this.service.host.journal.write(level, self.stream, this.speaker(), &String::from_utf8_lossy(&line));
+        this.service.say(level, self.stream, this.speaker(), &String::from_utf8_lossy(&line));
     }
 }
 

@@ -9,6 +9,7 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::coarse_time::CoarseTime;
 use crate::interfaces::cpu::CpuMeter;
+use crate::interfaces::guest::InstanceContext;
 use crate::runtime::failure::GuestFailure;
 
 /// How often a guest of WASI 0.3 is asked before it is taken to wait for something: its tasks hand over to each other,
@@ -38,7 +39,8 @@ pub struct Activity {
     /// Set when nobody reads the body any more, or all of it was read.
     body_ended: SetOnce<()>,
     failure: OnceLock<GuestFailure>,
-    meter: OnceLock<Arc<CpuMeter>>,
+    /// Who handles the call, and what counts its computing.
+    instance: OnceLock<(Arc<InstanceContext>, Arc<CpuMeter>)>,
 }
 
 /// Where the head of a response waits.
@@ -64,7 +66,7 @@ impl Activity {
             head: Mutex::default(),
             body_ended: SetOnce::new(),
             failure: OnceLock::new(),
-            meter: OnceLock::new(),
+            instance: OnceLock::new(),
         }
     }
 
@@ -121,9 +123,16 @@ impl Activity {
         self.failure.get()
     }
 
-    /// The call is counted here.
-    pub fn watch(&self, meter: Arc<CpuMeter>) {
-        self.meter.get_or_init(|| meter);
+    /// This instance handles the call, which is counted here.
+    pub fn watch(&self, this: Arc<InstanceContext>, meter: Arc<CpuMeter>) {
+        self.instance.get_or_init(|| (this, meter));
+    }
+
+    /// Logs that the response has more bytes than were announced.
+    pub fn tell_excess(&self, announced: u64) {
+        if let Some((this, _)) = self.instance.get() {
+            this.gives_too_much(announced);
+        }
     }
 
     /// How often the guest is asked in one go before it is taken to wait for something.
@@ -136,7 +145,7 @@ impl Activity {
 
     /// Whether it is not to be asked again in one go: who has computed for long gives way to others.
     pub fn gives_way(&self) -> bool {
-        self.meter.get().is_some_and(|meter| meter.is_long())
+        self.instance.get().is_some_and(|(_, meter)| meter.is_long())
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {

@@ -13,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::config::DeploysConfig;
 use crate::runtime::engine::{Allocation, engine};
 use crate::runtime::outline::Outline;
 
@@ -22,18 +23,10 @@ pub const WORKER_COMMAND: &str = "compile-worker";
 /// This program, also after its file was replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Memory of the compiler. It is looked at often, not enforced by the system, and grows by less than the rest of a
-/// GiB in between.
-const MEMORY_BYTES_MAX: u64 = 896 << 20;
-
 /// How often the compiler is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Processor time for compiling any component: small ones take a tenth of a second, those that are made to take long
-/// are refused within 10 s on a quiet machine.
-const TIME_BASE: Duration = Duration::from_secs(6);
-
-/// Code that has to do with that time.
+/// Code that has to do with the time for any component.
 const CODE_BASE_BYTES: u64 = 2 << 20;
 
 /// Processor time for each further MiB of code: twice what the engines of JavaScript and Python take. Only code counts,
@@ -64,6 +57,7 @@ const ERROR: &str = "error:";
 #[derive(Debug, Clone)]
 pub struct Compiler {
     turn: Arc<Semaphore>,
+    limits: DeploysConfig,
 }
 
 /// Why a component was not compiled.
@@ -87,8 +81,8 @@ pub enum CompileError {
         computed: Duration,
     },
     /// It takes too much memory.
-    #[error("compiling took more than `compile-memory` allows ({} MiB)", MEMORY_BYTES_MAX >> 20)]
-    Memory,
+    #[error("compiling took more than `compile-memory` allows ({} MiB)", .0 >> 20)]
+    Memory(u64),
     /// The compiler died of it.
     #[error("the compiler failed ({0}): {1}")]
     Died(ExitStatus, String),
@@ -99,8 +93,8 @@ pub enum CompileError {
 
 impl Compiler {
     /// A compiler that has nothing to do.
-    pub fn new() -> Self {
-        Self { turn: Arc::new(Semaphore::new(1)) }
+    pub fn new(limits: DeploysConfig) -> Self {
+        Self { turn: Arc::new(Semaphore::new(1)), limits }
     }
 
     /// The machine code of a component for the engine of its kind.
@@ -126,13 +120,16 @@ impl Compiler {
                 let _ = input.write_all(bytes).await;
             }
         };
-        let time = time_for(outline.code_bytes);
+        let limits = DeploysConfig {
+            compile_time: time_for(outline.code_bytes, self.limits.compile_time),
+            ..self.limits
+        };
         let work = async {
             tokio::join!(
                 feed,
                 read(output, CODE_BYTES_MAX),
                 read(words, WORDS_BYTES_MAX),
-                watch(&mut child, time, WAIT_MAX)
+                watch(&mut child, limits, WAIT_MAX)
             )
         };
         let ((), code, words, status) = work.await;
@@ -148,14 +145,10 @@ impl Compiler {
     }
 }
 
-impl Default for Compiler {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// Waits for the compiler to end, and ends it at a limit: of its processor time, and of how much longer it may take.
-async fn watch(child: &mut Child, time: Duration, wait: Duration) -> Result<ExitStatus, CompileError> {
+/// Waits for the compiler to end, and ends it at a limit: of memory, of processor time, and of how much longer it may
+/// take.
+async fn watch(child: &mut Child, limits: DeploysConfig, wait: Duration) -> Result<ExitStatus, CompileError> {
+    let (time, memory) = (limits.compile_time, limits.compile_memory);
     let waited = time + wait;
     let deadline = Instant::now() + waited;
     let mut look = interval(LOOK);
@@ -171,8 +164,8 @@ async fn watch(child: &mut Child, time: Duration, wait: Duration) -> Result<Exit
                 if now >= deadline {
                     break CompileError::Starved { waited, computed };
                 }
-                if child.id().is_some_and(|process| resident_bytes(process) > MEMORY_BYTES_MAX) {
-                    break CompileError::Memory;
+                if child.id().is_some_and(|process| resident_bytes(process) > memory) {
+                    break CompileError::Memory(memory);
                 }
             }
         }
@@ -182,9 +175,9 @@ async fn watch(child: &mut Child, time: Duration, wait: Duration) -> Result<Exit
 }
 
 /// How long compiling so much code may take.
-fn time_for(code_bytes: u64) -> Duration {
+fn time_for(code_bytes: u64, base: Duration) -> Duration {
     let further = code_bytes.saturating_sub(CODE_BASE_BYTES) as f64 / f64::from(1 << 20);
-    TIME_BASE + TIME_PER_MIB.mul_f64(further)
+    base + TIME_PER_MIB.mul_f64(further)
 }
 
 /// The processor time that a process has used; none when it has ended.
@@ -238,15 +231,18 @@ mod tests {
 
     #[test]
     fn only_code_buys_time() {
-        assert_eq!(time_for(0), TIME_BASE);
-        assert_eq!(time_for(CODE_BASE_BYTES), TIME_BASE);
-        assert_eq!(time_for(CODE_BASE_BYTES + (3 << 20)), TIME_BASE + TIME_PER_MIB * 3);
+        let base = Duration::from_secs(6);
+        assert_eq!(time_for(0, base), base);
+        assert_eq!(time_for(CODE_BASE_BYTES, base), base);
+        assert_eq!(time_for(CODE_BASE_BYTES + (3 << 20), base), base + TIME_PER_MIB * 3);
     }
 
     #[tokio::test]
     async fn who_gets_no_processor_is_told_so() {
         let mut child = Command::new("sleep").arg("3600").spawn().unwrap();
-        let ended = watch(&mut child, Duration::from_millis(50), Duration::from_millis(50)).await;
+        let moment = Duration::from_millis(50);
+        let limits = DeploysConfig { compile_time: moment, ..DeploysConfig::default() };
+        let ended = watch(&mut child, limits, moment).await;
         let told = ended.unwrap_err().to_string();
         assert!(told.contains("the machine is busy"), "{told}");
         assert!(child.try_wait().unwrap().is_some(), "it is not left behind");

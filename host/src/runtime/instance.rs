@@ -154,7 +154,8 @@ impl Instance {
                 self.run(call, activity, work).await
             }
             Accepted::P3(guest, accepted) => {
-                activity.watch(self.store.data().cpu.clone());
+                let GuestState { this, cpu, .. } = self.store.data();
+                activity.watch(this.clone(), cpu.clone());
                 let work = async |store: &mut Store<GuestState>| {
                     handler_p3::handle(store, &guest, accepted, call, activity).await
                 };

@@ -35,7 +35,7 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::Instant;
 use wasmtime::component::{Component, InstancePre, Linker};
 
-use crate::config::ServiceConfig;
+use crate::config::{DeploysConfig, ServiceConfig};
 use crate::interfaces;
 use crate::interfaces::guest::GuestState;
 use crate::interfaces::service::ServiceContext;
@@ -92,15 +92,16 @@ impl From<CompileError> for ComponentError {
 }
 
 impl Runtime {
-    /// Makes the engines, and opens the cache of machine code below `folder`.
+    /// Makes the engines, and opens the cache of machine code below `folder`; what is not there is compiled within the
+    /// limits of `deploys`.
     ///
     /// # Errors
     ///
     /// When this machine cannot run the engines, or the folder cannot be made.
-    pub fn new(folder: &Path) -> io::Result<Self> {
+    pub fn new(folder: &Path, deploys: DeploysConfig) -> io::Result<Self> {
         let (p2, p3) = (Side::new(Wasi::P2)?, Side::new(Wasi::P3)?);
         let cache = CompileCache::open(folder, [&p2, &p3].into_iter().map(|side| side.engine.engine()))?;
-        Ok(Self { p2, p3, cache, compiler: Compiler::new() })
+        Ok(Self { p2, p3, cache, compiler: Compiler::new(deploys) })
     }
 
     /// The digest of a component.

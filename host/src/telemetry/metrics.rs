@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use crate::names::{ServiceName, VersionNumber};
 use crate::telemetry::labels::*;
 use crate::telemetry::requests::{Kind, Series};
+use crate::telemetry::standard_error;
 
 /// Upper bounds in seconds of the latency histograms: from a warm instance to a request at its time limit.
 const LATENCY_BUCKETS: [f64; 14] =
@@ -39,7 +40,7 @@ pub struct Metrics {
     denials: Family<DenialLabels, Counter>,
     deploys: Family<DeployLabels, Counter>,
     limit_hits: Family<LimitLabels, Counter>,
-    log_lines_dropped: Family<ServiceLabels, Gauge>,
+    log_lines_dropped: Gauge,
 }
 
 /// Counts how long something takes. To be kept by who counts often: to find it costs more than to count.
@@ -91,7 +92,7 @@ impl Metrics {
             denials: Family::default(),
             deploys: Family::default(),
             limit_hits: Family::default(),
-            log_lines_dropped: Family::default(),
+            log_lines_dropped: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -126,7 +127,7 @@ impl Metrics {
         registry.register("limit_hits", "What a limit stopped, by its name", self.limit_hits.clone());
         registry.register(
             "log_lines_dropped",
-            "Lines a service wrote too fast",
+            "Lines of the host's log that nobody read",
             self.log_lines_dropped.clone(),
         );
     }
@@ -245,14 +246,9 @@ impl Metrics {
         self.deploys.get_or_create(&DeployLabels { service: Text::from(service), outcome }).inc();
     }
 
-    /// Sets how many log lines of a service were dropped.
-    pub fn log_lines_dropped(&self, service: &ServiceName, lines: u64) {
-        let labels = ServiceLabels { service: Text::from(service) };
-        self.log_lines_dropped.get_or_create(&labels).set(lines as i64);
-    }
-
     /// Everything in the Prometheus text format (OpenMetrics 1.0).
     pub fn text(&self) -> Result<String, fmt::Error> {
+        self.log_lines_dropped.set(standard_error::dropped() as i64);
         let mut text = String::new();
         text::encode(&mut text, &self.registry)?;
         Ok(text)

@@ -153,6 +153,7 @@ fn a_full_example_is_read_as_it_is_written() {
             header_timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(30),
             listener: listener(&folder),
             body_timeout: Duration::from_secs(3),
             policies: Policies { security_headers: true, ..Policies::default() },
@@ -248,6 +249,8 @@ fn a_full_service_is_read_as_it_is_written() {
             idle: Duration::from_secs(9),
             body: Some(2 << 20),
             resources: 10_000,
+            log_lines: 2_000,
+            log_bytes: 1 << 20,
             outgoing: 256,
             wait: Duration::from_secs(5),
         }
