@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 
-use crate::support::scene::{Scene, service};
+use crate::support::host::Host;
+use crate::support::samples::samples;
+use crate::support::scene::{Scene, service, stage};
 
 /// Lines that one service may write in a second.
 const LINES_PER_SECOND: u64 = 2_000;
@@ -36,7 +38,7 @@ async fn a_flood_of_lines_is_cut_and_counted() {
     let (written, most) = flood(&scene, "/misbehaving/flood?what=lines").await;
     assert!(written <= most, "{written} lines, at most {most}");
     assert!(written >= LINES_PER_SECOND, "{written} lines: it was no flood");
-    let dropped = scene.count("hostel_log_lines_dropped", &[("service", "misbehaving")]).await;
+    let dropped = scene.hits("misbehaving", "log-lines").await;
     assert!(dropped > 0, "no lines are counted as dropped:\n{}", scene.metrics().await);
     eprintln!("{written} lines written, {dropped} dropped");
     scene.close_within(Duration::from_millis(250)).await;
@@ -98,4 +100,22 @@ async fn one_endless_line_comes_in_pieces() {
     let longest = scene.host.log().lines().map(str::len).max().unwrap();
     assert!(longest < 10 * 1024, "a line of {longest} bytes");
     scene.close_within(Duration::from_millis(250)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_nobody() {
+    let _stage = stage().await;
+    let mut host = Host::prepare(&flooding(""));
+    host.launch_unread().await;
+    let client = host.client();
+    // A pipe takes 64 KiB.
+    let answer = client.get("/misbehaving/flood?what=lines&count=2000").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    for _ in 0..20 {
+        let began = Instant::now();
+        assert_eq!(client.get("/misbehaving/ok").await.status, 200);
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    }
+    let dropped = samples(&host, "hostel_log_lines_dropped").await;
+    assert!(dropped.iter().any(|sample| sample.value > 0.0), "no lines are counted as dropped");
 }

@@ -30,6 +30,7 @@ mod storm;
 mod reload;
 mod operation;
 mod limits;
+mod limits_met;
 mod guests_trapping;
 mod guests_endless;
 mod guests_hoarding;

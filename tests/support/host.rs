@@ -56,10 +56,20 @@ impl Host {
 
     /// Starts the host and waits until it is ready.
     pub async fn launch(&mut self) {
+        let log = |host: &Self| File::create(host.log_path()).unwrap().into();
+        self.launch_with(log).await;
+    }
+
+    /// The same with a log that goes into a pipe of which nobody reads.
+    pub async fn launch_unread(&mut self) {
+        self.launch_with(|_| Stdio::piped()).await;
+    }
+
+    async fn launch_with(&mut self, log: impl FnOnce(&Self) -> Stdio) {
         assert!(self.child.is_none(), "it runs already");
         self.starts += 1;
         let _ = fs::remove_file(self.path("data/admin-address"));
-        let log = File::create(self.log_path()).unwrap();
+        let log = log(self);
         let output = File::create(self.path(&format!("output-{}.json", self.starts))).unwrap();
         let child = self.command(&["up", "--json"]).stdout(output).stderr(log).spawn().unwrap();
         self.child = Some(child);

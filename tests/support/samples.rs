@@ -15,6 +15,11 @@ pub struct Sample {
 pub async fn samples(host: &Host, name: &str) -> Vec<Sample> {
     let text = host.admin().get("/metrics").await.body;
     let text = text.as_str().expect("metrics are text");
-    let lines = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.rsplit_once("} "));
+    let lines = text.lines().filter_map(|line| {
+        let rest = line.strip_prefix(name)?;
+        // A metric may have no labels.
+        let bare = rest.strip_prefix(' ').map(|value| ("", value));
+        bare.or_else(|| rest.strip_prefix('{')?.rsplit_once("} "))
+    });
     lines.map(|(labels, value)| Sample { labels: labels.into(), value: value.parse().unwrap() }).collect()
 }
