@@ -11,7 +11,7 @@ use crate::support::compiler::{CompilerWatch, Seen};
 use crate::support::guests::component;
 use crate::support::host::Host;
 use crate::support::load::Load;
-use crate::support::process::rss_kib;
+use crate::support::process::{memory_is_back, rss_kib};
 
 /// A refusal takes no longer.
 const TIME_MAX: Duration = Duration::from_secs(10);
@@ -46,6 +46,7 @@ struct Gauntlet {
     host: Host,
     load: Load,
     quiet: Duration,
+    memory_kib: u64,
     compilers: CompilerWatch,
     versions: serde_json::Value,
     faults: Vec<String>,
@@ -128,7 +129,6 @@ async fn half_a_gigabyte_of_anything_is_refused_at_once() {
     assert!(started.elapsed() < TIME_MAX, "{:?}", started.elapsed());
 
     // The command is no barrier for who speaks to the admin API himself.
-    let before = rss_kib(host.process());
     for with_length in [true, false] {
         let started = Instant::now();
         let pieces =
@@ -142,7 +142,6 @@ async fn half_a_gigabyte_of_anything_is_refused_at_once() {
         assert!(answer.as_ref().map_or(true, |answer| answer.status == 413), "{answer:?}");
         assert!(took < TIME_MAX, "{took:?}");
     }
-    println!("the host's memory: {before} KiB before, {} KiB after", rss_kib(host.process()));
 
     // As much as there may be, of everything that makes it easy or hard.
     let most = 127 << 20;
@@ -161,9 +160,9 @@ impl Gauntlet {
         let quiet = load(&host);
         tokio::time::sleep(QUIET).await;
         let quiet = quiet.stop().await.time_of(990);
-        let versions = host.run_json(&["versions", "probe"]);
+        let (versions, memory_kib) = (host.run_json(&["versions", "probe"]), rss_kib(host.process()));
         let (load, compilers) = (load(&host), CompilerWatch::start(host.process()));
-        Self { host, load, quiet, compilers, versions, faults: Vec::new() }
+        Self { host, load, quiet, memory_kib, compilers, versions, faults: Vec::new() }
     }
 
     /// Offers what must be refused soon, in words that hold these.
@@ -224,7 +223,7 @@ impl Gauntlet {
 
     /// Nobody has noticed, compiling stayed within its bounds, and nothing was let in.
     async fn finish(self) {
-        let Self { host, load, quiet, compilers, mut faults, .. } = self;
+        let Self { host, load, quiet, memory_kib, compilers, mut faults, .. } = self;
         let (report, seen): (_, Seen) = (load.stop().await, compilers.stop());
         let (busy, most) = (report.time_of(990), report.times.iter().max().copied().unwrap_or_default());
         println!(
@@ -245,5 +244,6 @@ impl Gauntlet {
             faults.push(format!("the running version is touched: {answer:?}"));
         }
         assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+        memory_is_back(host.process(), memory_kib).await;
     }
 }

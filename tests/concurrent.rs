@@ -1,7 +1,6 @@
 //! Guests of WASI 0.3: one instance handles several requests, and yet none of them pays for another.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -13,7 +12,7 @@ use crate::limits::probe;
 use crate::support::client::{Answer, Client};
 use crate::support::host::Host;
 use crate::support::lasting::Lasting;
-use crate::support::process::computing;
+use crate::support::process::{SECOND, computing};
 use crate::support::scene::{Scene, hits, service, stage};
 
 /// The limits of the guest.
@@ -21,10 +20,6 @@ const LIMITS: &str = "limits = { time = \"8s\", cpu = \"500ms\", memory = \"16Mi
 
 /// What a busy machine and a build for debugging may add to the way of a request.
 const NOISE: Duration = Duration::from_millis(600);
-
-/// What the host may have computed when a call with a second of computing has ended: a tenth less or more. One that is
-/// built for debugging takes another tenth itself to go from slice to slice.
-const SECOND: RangeInclusive<f64> = 0.9..=if cfg!(debug_assertions) { 1.2 } else { 1.1 };
 
 /// How long an answer is waited for: longer than any limit of the guest.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -296,6 +291,40 @@ async fn a_late_trap_cuts_the_response() {
         faults.push("no line of the host tells of a late trap".to_owned());
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_trap_resets_a_stream() {
+    let scene = Scene::open(&guest(2)).await;
+    for _ in 0..3 {
+        let mut connection = Lasting::two(scene.host.gateway_address()).await;
+        let fault = connection.ask("/concurrent/late-trap?ms=100", None).await.unwrap_err();
+        assert!(fault.contains("Reset"), "{fault}");
+        // The connection goes on.
+        assert_eq!(connection.ask("/concurrent/ok", None).await.unwrap().status, 200);
+    }
+    scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_longer_than_its_length_is_cut_and_told() {
+    for instances in [1, 8] {
+        let scene = Scene::open(&guest(instances)).await;
+        let request = "GET /concurrent/excess HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let answer = raw(&scene.host, request).await;
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        assert!(body.len() <= 5 || answer.starts_with("HTTP/1.1 502"), "on {instances}: {answer:?}");
+        scene.host.logged("a response breaks off: ").await;
+        scene.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_sockets_and_environment_are_not_there() {
+    let scene = Scene::open(&guest(1)).await;
+    let answer = scene.get("/concurrent/reach").await;
+    assert_eq!(answer.body, "0 folders, 0 variables, bound false, connected false", "{answer:?}");
     scene.close().await;
 }
 

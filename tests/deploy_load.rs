@@ -15,6 +15,7 @@ use crate::support::guests::component;
 use crate::support::host::Host;
 use crate::support::lasting::Lasting;
 use crate::support::load::Load;
+use crate::support::process::{memory_is_back, rss_kib};
 use crate::support::samples::samples;
 use crate::support::stamps::{Ledger, Stamped};
 use crate::support::version::stamped;
@@ -54,6 +55,7 @@ async fn fifty_deploys_in_a_minute_fail_no_request_and_mix_no_versions() {
     let quiet = innocent(&host);
     tokio::time::sleep(QUIET).await;
     let quiet = quiet.stop().await.time_of(990);
+    let memory_kib = rss_kib(host.process());
 
     let storm = Storm::new(host);
     let load = innocent(&storm.host);
@@ -99,6 +101,7 @@ async fn fifty_deploys_in_a_minute_fail_no_request_and_mix_no_versions() {
     assert!(versions >= DEPLOYS as usize / 2, "only {versions} versions were asked");
     assert!(busy <= NO_DELAY.max(quiet * DELAY_MAX), "{busy:?} instead of {quiet:?}");
     only_the_active_stays(&storm.host, active).await;
+    memory_is_back(storm.host.process(), memory_kib).await;
     // Each new component takes a second of processor time, which a busy machine makes longer.
     println!("{DEPLOYS} deploys in {took:?}");
 }

@@ -6,7 +6,9 @@ use tokio::task::JoinSet;
 
 use crate::limits::probe;
 use crate::support::client::Client;
-use crate::support::scene::{Scene, service};
+use crate::support::host::Host;
+use crate::support::process::{SECOND, computing};
+use crate::support::scene::{Scene, service, stage};
 
 /// How far from its limit a call may end.
 const TOLERANCE: f64 = 0.1;
@@ -55,6 +57,19 @@ async fn a_loop_ends_when_its_computing_time_is_used_up() {
     assert_eq!(scene.hits("probe", "cpu").await, 2);
     assert_eq!(scene.hits("misbehaving", "cpu").await, ENDLESS.len() as u64 - 2);
     scene.close_within(SLOW_MAX).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loop_has_its_computing_time_and_no_more() {
+    let _stage = stage().await;
+    let host = Host::start(&config("cpu = \"1s\", time = \"30s\"")).await;
+    let client = host.client();
+    for path in ["/probe/loop", "/probe/loop-host"] {
+        // By the clock of the system, which knows nothing of what the host counts.
+        let (answer, computed) = computing(host.process(), client.get(path)).await;
+        assert_eq!(answer.status, 504, "{path}: {answer:?}");
+        assert!(SECOND.contains(&computed), "{path}: {computed:.2} s");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

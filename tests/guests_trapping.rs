@@ -11,6 +11,8 @@ use tokio::task::JoinSet;
 use crate::gateway::raw;
 use crate::limits::probe;
 use crate::support::client::Client;
+use crate::support::guests::component_with_lines;
+use crate::support::host::Host;
 use crate::support::process::rss_kib;
 use crate::support::scene::{Scene, service};
 
@@ -20,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a trap may take to be told.
 const TOLD_TIME_MAX: Duration = Duration::from_millis(100);
 
-/// Of so many tries the quickest counts: a shared machine is slow now and then by itself.
-const TRIES: usize = 3;
+/// Of so many tries the middle one counts: a shared machine is slow now and then by itself.
+const TRIES: usize = 5;
 
 /// Traps in a row, how many services do them at once, and after how many of them the memory is looked at first.
 const TRAPS: usize = 10_000;
@@ -41,15 +43,16 @@ const GROWTH_KIB_MAX: u64 = 16 << 10;
 async fn a_trap_is_told_at_once_whatever_its_kind() {
     let scene = Scene::open(&probe("probe", "")).await;
     for misdeed in ["trap", "recurse", "exit", "no-response"] {
-        let mut quickest = PATIENCE;
+        let mut times = Vec::new();
         for _ in 0..TRIES {
             let began = Instant::now();
             let answer = scene.get(&format!("/probe/{misdeed}")).await;
-            quickest = quickest.min(began.elapsed());
+            times.push(began.elapsed());
             assert_eq!((answer.status, &answer.body["status"]), (502, &502.into()), "{misdeed}: {answer:?}");
             assert_eq!(scene.get("/probe/ok").await.status, 200);
         }
-        assert!(quickest < TOLD_TIME_MAX, "{misdeed}: {quickest:?}");
+        times.sort_unstable();
+        assert!(times[TRIES / 2] < TOLD_TIME_MAX, "{misdeed}: {times:?}");
     }
     scene.close().await;
 }
@@ -59,7 +62,7 @@ async fn the_log_tells_where_a_trap_was_and_how_it_came_to_it() {
     let lines = "calls = [\"innocent\"]";
     let scene = Scene::open(&(probe("probe", "") + &service("misbehaving", "misbehaving", lines))).await;
     let cases = [
-        ("/probe/trap", "probe", vec!["probe::failing::trap"]),
+        ("/probe/trap", "probe", vec!["probe::failing::trap", " ms of them computing", " KiB of memory"]),
         ("/probe/recurse", "probe", vec!["call stack exhausted", "probe::failing::descend"]),
         ("/probe/exit", "probe", vec!["exited with code 1", "std::process::exit"]),
         ("/probe/no-response", "probe", vec!["no response"]),
@@ -91,6 +94,7 @@ async fn the_log_tells_where_a_trap_was_and_how_it_came_to_it() {
             "version=1".to_owned(),
             format!("instance=\"{service}-v1-"),
             format!("route /{service}/{{*rest}}"),
+            "trace=\"".to_owned(),
         ];
         let parts = everywhere.iter().map(String::as_str).chain(parts);
         for part in parts {
@@ -101,6 +105,20 @@ async fn the_log_tells_where_a_trap_was_and_how_it_came_to_it() {
         assert!(!body.contains("misbehaving::") && !body.contains("probe::"), "{body}");
     }
     scene.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_file_and_line_where_the_component_carries_them() {
+    let config = format!(
+        "[services.lined]\ncomponent = {:?}\n[[routes]]\npath = \"/{{*rest}}\"\nservice = \"lined\"\n",
+        component_with_lines("misbehaving")
+    );
+    let host = Host::start(&config).await;
+    assert_eq!(host.client().get("/reach?authority=a&trap=yes").await.status, 502);
+    host.logged("trap: ").await;
+    let log = host.log();
+    let told = log.lines().find(|line| line.contains("trap: ")).unwrap();
+    assert!(told.contains("reach (") && told.contains("src/calling.rs:"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

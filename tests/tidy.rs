@@ -71,7 +71,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ppp", &["gateway"]),
     ("governor", &["gateway"]),
     ("async_compression", &["gateway"]),
-    ("rustix", &["coarse_time", "interfaces", "runtime", "gateway"]),
+    ("rustix", &["coarse_time", "telemetry", "interfaces", "runtime", "gateway"]),
     ("wasmparser", &["runtime"]),
     ("jsonwebtoken", &["gateway"]),
     ("moka", &["gateway"]),

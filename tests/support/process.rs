@@ -1,9 +1,10 @@
 //! What a process uses of memory and processors.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -12,6 +13,24 @@ pub const TICKS_PER_SECOND: u64 = 100;
 
 /// How often the memory is looked at for its peak.
 const GLANCE: Duration = Duration::from_millis(5);
+
+/// What the host may have computed when a call with a second of computing has ended: a tenth less or more. One that is
+/// built for debugging takes another tenth itself to go from slice to slice.
+pub const SECOND: RangeInclusive<f64> = 0.9..=if cfg!(debug_assertions) { 1.2 } else { 1.1 };
+
+/// What a process may keep of the memory that it took, and how long it may take to give the rest back.
+const KEPT_KIB_MAX: u64 = 64 << 10;
+const GIVING_BACK_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Waits until a process has about as much memory as it had before.
+pub async fn memory_is_back(process: u32, before_kib: u64) {
+    let deadline = Instant::now() + GIVING_BACK_TIME_MAX;
+    while rss_kib(process) > before_kib + KEPT_KIB_MAX {
+        let now = rss_kib(process);
+        assert!(Instant::now() < deadline, "{now} KiB of memory stay, {before_kib} before");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
 
 /// The resident memory of a process in KiB; 0 when it has ended.
 pub fn rss_kib(process: u32) -> u64 {

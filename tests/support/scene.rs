@@ -10,7 +10,7 @@ use super::client::{Answer, Client};
 use super::guests::component;
 use super::host::Host;
 use super::load::{Load, Report};
-use super::process::{Peak, TICKS_PER_SECOND, rss_kib, ticks};
+use super::process::{Peak, TICKS_PER_SECOND, memory_is_back, ticks};
 use super::samples::samples;
 
 /// 200 requests a second.
@@ -28,10 +28,6 @@ const NOISE: Duration = Duration::from_millis(50);
 
 /// How long the innocent service is under load beside those who misbehave, at least: less would tell nothing.
 const BESIDE_MIN: Duration = Duration::from_secs(1);
-
-/// How much more memory than before the host may still have, and how soon.
-const MEMORY_KIB_MAX: u64 = 64 << 10;
-const MEMORY_TIME_MAX: Duration = Duration::from_secs(30);
 
 /// Scenes are played one after another: each measures times.
 static STAGE: Mutex<()> = Mutex::const_new(());
@@ -147,12 +143,7 @@ impl Scene {
         );
         eprintln!("{told}");
         assert!(slow <= slow_max, "{told}");
-        let deadline = Instant::now() + MEMORY_TIME_MAX;
-        while rss_kib(process) > memory_kib + MEMORY_KIB_MAX {
-            let now = rss_kib(process);
-            assert!(Instant::now() < deadline, "{now} KiB of memory stay, {memory_kib} before");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        memory_is_back(process, memory_kib).await;
         assert_eq!(host.process(), process);
         assert_eq!(client.get("/innocent/ok").await.status, 200);
     }

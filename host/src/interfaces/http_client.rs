@@ -148,6 +148,18 @@ fn is_link_local(ip: IpAddr) -> bool {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_name_of_a_forbidden_address_is_as_good_as_none() {
+        let mut resolver = GuardedResolver { barred: ["127.0.0.1".parse().unwrap()].into() };
+        // Spellings that the system takes for 169.254.169.254, and names of this machine.
+        for name in ["169.254.43518", "2852039166", "0xa9fea9fe", "localhost", "127.1"] {
+            let found = resolver.call(name.parse().unwrap()).await;
+            assert_eq!(found.unwrap_err().kind(), io::ErrorKind::PermissionDenied, "{name}");
+        }
+        let mut open = GuardedResolver { barred: [].into() };
+        assert!(open.call("localhost".parse().unwrap()).await.is_ok());
+    }
+
     #[test]
     fn the_admin_listener_and_link_local_addresses_are_refused() {
         let forbidden = HashSet::from(["127.0.0.1:9090".parse().unwrap()]);

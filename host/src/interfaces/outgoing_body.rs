@@ -56,9 +56,11 @@ struct State {
 /// How much a body is to be.
 struct Announced {
     bytes: u64,
-    /// Tells that there is more.
-    tell_excess: Box<dyn Fn(u64) + Send>,
+    tell_excess: Teller,
 }
+
+/// Tells that more is given than was announced.
+type Teller = Box<dyn Fn(u64) + Send>;
 
 /// How a body ended.
 enum End {
@@ -81,24 +83,14 @@ struct Reader(Arc<Shared>);
 /// Never, as they are shadowed.
 pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
     let mut types = linker.instance(&format!("{TYPES}@{WASI_VERSION}"))?;
-    types.func_wrap(
-        "[method]outgoing-response.body",
-        |mut store, (response,): (Resource<HostOutgoingResponse>,)| {
-            let GuestState { this, table, .. } = store.data_mut();
-            let HostOutgoingResponse { headers, body, .. } = table.get_mut(&response)?;
-            let begun = OutgoingBody::begin(headers, body, StreamContext::Response, teller(this));
-            Ok((begun.map(|body| table.push(body)).transpose()?.ok_or(()),))
-        },
-    )?;
-    types.func_wrap(
-        "[method]outgoing-request.body",
-        |mut store, (request,): (Resource<HostOutgoingRequest>,)| {
-            let GuestState { this, table, .. } = store.data_mut();
-            let HostOutgoingRequest { headers, body, .. } = table.get_mut(&request)?;
-            let begun = OutgoingBody::begin(headers, body, StreamContext::Request, teller(this));
-            Ok((begun.map(|body| table.push(body)).transpose()?.ok_or(()),))
-        },
-    )?;
+    types.func_wrap("[method]outgoing-response.body", |mut store, (response,)| {
+        let parts: Parts<HostOutgoingResponse> = |response| (&response.headers, &mut response.body);
+        Ok((begin(store.data_mut(), &response, StreamContext::Response, parts)?,))
+    })?;
+    types.func_wrap("[method]outgoing-request.body", |mut store, (request,)| {
+        let parts: Parts<HostOutgoingRequest> = |request| (&request.headers, &mut request.body);
+        Ok((begin(store.data_mut(), &request, StreamContext::Request, parts)?,))
+    })?;
     types.func_wrap("[method]outgoing-body.write", |mut store, (body,): (Resource<OutgoingBody>,)| {
         let table = &mut store.data_mut().table;
         let output = table.get_mut(&body)?.output.take();
@@ -111,6 +103,22 @@ pub fn add_to_linker(linker: &mut Linker<GuestState>) -> wasmtime::Result<()> {
         store.data_mut().table.delete(Resource::<OutgoingBody>::new_own(index))?.abort();
         Ok(())
     })
+}
+
+/// What of a message matters to its body.
+type Parts<M> = fn(&mut M) -> (&FieldMap, &mut Option<WasiBody>);
+
+/// Begins the body of a message.
+fn begin<M: 'static>(
+    state: &mut GuestState,
+    message: &Resource<M>,
+    of: StreamContext,
+    parts: Parts<M>,
+) -> wasmtime::Result<Result<Resource<OutgoingBody>, ()>> {
+    let GuestState { this, table, .. } = state;
+    let (headers, body) = parts(table.get_mut(message)?);
+    let begun = OutgoingBody::begin(headers, body, of, || teller(this));
+    Ok(begun.map(|body| table.push(body)).transpose()?.ok_or(()))
 }
 
 fn finish(
@@ -130,10 +138,9 @@ impl OutgoingBody {
         headers: &HeaderMap,
         place: &mut Option<WasiBody>,
         of: StreamContext,
-        tell_excess: impl Fn(u64) + Send + 'static,
+        teller: impl FnOnce() -> Teller,
     ) -> Option<Self> {
-        let announced =
-            announced(headers)?.map(|bytes| Announced { bytes, tell_excess: Box::new(tell_excess) });
+        let announced = announced(headers)?.map(|bytes| Announced { bytes, tell_excess: teller() });
         if place.is_some() {
             return None;
         }
@@ -187,9 +194,9 @@ fn end_by(mut state: MutexGuard<'_, State>, end: End) {
 }
 
 /// Logs that an instance gives more than it has announced.
-fn teller(this: &Arc<InstanceContext>) -> impl Fn(u64) + Send + 'static {
+fn teller(this: &Arc<InstanceContext>) -> Teller {
     let this = this.clone();
-    move |announced| this.gives_too_much(announced)
+    Box::new(move |announced| this.gives_too_much(announced))
 }
 
 /// The length that is announced, if any is; none where that is no length.
@@ -309,99 +316,5 @@ impl Drop for Reader {
 }
 
 #[cfg(test)]
-mod tests {
-    use futures::future::FutureExt;
-
-    use super::*;
-
-    fn begin(length: Option<&'static str>, of: StreamContext) -> Option<(OutgoingBody, WasiBody)> {
-        let headers = length.map(|length| (CONTENT_LENGTH, length.parse().unwrap()));
-        let mut reader = None;
-        let body = OutgoingBody::begin(&headers.into_iter().collect(), &mut reader, of, |_| ())?;
-        Some((body, reader.unwrap()))
-    }
-
-    fn response(length: Option<&'static str>) -> (OutgoingBody, DynOutputStream, WasiBody) {
-        let (mut body, reader) = begin(length, StreamContext::Response).unwrap();
-        let output = body.output.take().unwrap();
-        (body, output, reader)
-    }
-
-    #[tokio::test]
-    async fn pieces_come_in_order_to_who_takes_them_one_by_one() {
-        const PIECES: u8 = 100;
-        let (body, mut output, mut reader) = response(None);
-        let writing = tokio::spawn(async move {
-            for piece in 0..PIECES {
-                output.ready().await;
-                assert!(output.check_write().unwrap() > 0);
-                output.write(vec![piece; 3].into()).unwrap();
-            }
-            drop(output);
-            let mut trailers = FieldMap::new_mutable(1024);
-            trailers.append_raw(http::HeaderName::from_static("x-sum"), "7".parse().unwrap()).unwrap();
-            body.finish(Some(trailers)).unwrap();
-        });
-        for piece in 0..PIECES {
-            let frame = reader.frame().await.unwrap().unwrap();
-            assert_eq!(frame.into_data().unwrap(), vec![piece; 3]);
-        }
-        assert_eq!(reader.frame().await.unwrap().unwrap().into_trailers().unwrap()["x-sum"], "7");
-        assert!(reader.frame().await.is_none());
-        writing.await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn who_writes_waits_for_room_and_learns_that_nobody_reads() {
-        let (_body, mut output, reader) = response(None);
-        (0..2).for_each(|_| output.write("x".into()).unwrap());
-        assert_eq!(output.check_write().unwrap(), 0);
-        assert!(matches!(output.write("x".into()), Err(StreamError::Trap(_))));
-        assert!(output.ready().now_or_never().is_none());
-        let waiting = tokio::spawn(async move {
-            output.ready().await;
-            output
-        });
-        tokio::task::yield_now().await;
-        drop(reader);
-        let mut output = waiting.await.unwrap();
-        assert!(matches!(output.check_write(), Err(StreamError::Closed)));
-        assert!(matches!(output.write("x".into()), Err(StreamError::Closed)));
-    }
-
-    #[tokio::test]
-    async fn a_body_has_the_length_that_was_announced_or_is_cut() {
-        let (body, mut output, reader) = response(Some("3"));
-        output.write("abc".into()).unwrap();
-        body.finish(None).unwrap();
-        assert_eq!(reader.collect().await.unwrap().to_bytes(), "abc");
-        let (body, mut output, reader) = response(Some("3"));
-        output.write("ab".into()).unwrap();
-        assert!(matches!(output.write("cd".into()), Err(StreamError::LastOperationFailed(_))));
-        assert!(matches!(body.finish(None), Err(ErrorCode::HttpResponseBodySize(Some(2)))));
-        assert!(reader.collect().await.is_err());
-        for wrong in ["", "+3", "three"] {
-            assert!(begin(Some(wrong), StreamContext::Response).is_none(), "{wrong}");
-        }
-    }
-
-    #[tokio::test]
-    async fn what_is_given_up_is_not_whole_and_a_request_neither_when_its_instance_is_gone() {
-        let (body, _output, reader) = response(None);
-        body.abort();
-        assert!(reader.collect().await.is_err());
-        let (body, _output, reader) = response(None);
-        drop(body);
-        assert_eq!(reader.collect().await.unwrap().to_bytes(), "", "the end of the call tells");
-        let (body, reader) = begin(None, StreamContext::Request).unwrap();
-        drop(body);
-        assert!(reader.collect().await.is_err());
-    }
-
-    #[test]
-    fn a_message_has_one_body() {
-        let (_, reader) = begin(None, StreamContext::Request).unwrap();
-        let again = OutgoingBody::begin(&HeaderMap::new(), &mut Some(reader), StreamContext::Request, |_| ());
-        assert!(again.is_none());
-    }
-}
+#[path = "outgoing_body_tests.rs"]
+mod tests;

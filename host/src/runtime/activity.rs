@@ -7,6 +7,7 @@ use tokio::sync::SetOnce;
 use tokio::time::Instant;
 use wasmtime_wasi_http::WasiBody;
 
+use crate::body::BodyError;
 use crate::coarse_time::CoarseTime;
 use crate::interfaces::cpu::CpuMeter;
 use crate::interfaces::guest::InstanceContext;
@@ -128,10 +129,10 @@ impl Activity {
         self.instance.get_or_init(|| (this, meter));
     }
 
-    /// Logs that the response has more bytes than were announced.
-    pub fn tell_excess(&self, announced: u64) {
-        if let Some((this, _)) = self.instance.get() {
-            this.gives_too_much(announced);
+    /// Logs that the response breaks off, where the call has not failed.
+    pub fn breaks_off(&self, error: &BodyError) {
+        if let Some((this, _)) = self.instance.get().filter(|_| self.failure().is_none()) {
+            this.breaks_off(error);
         }
     }
 

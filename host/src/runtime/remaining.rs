@@ -3,40 +3,23 @@
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-/// What of an announced length is still to come.
-pub struct Remaining {
-    announced: Option<u64>,
-    /// Bytes; none where no length is known.
-    pub bytes: Option<u64>,
-    has_excess: bool,
-}
+/// Bytes of an announced length that are still to come; none where no length is known.
+pub struct Remaining(pub Option<u64>);
 
 impl Remaining {
-    /// All of this length.
-    pub fn new(announced: Option<u64>) -> Self {
-        Self { announced, bytes: announced, has_excess: false }
-    }
-
     /// Counts a frame, and cuts off what goes beyond the length; answers whether it completes that.
     pub fn is_completed_by(&mut self, frame: &mut Frame<Bytes>) -> bool {
-        let Some(remaining) = &mut self.bytes else { return false };
-        let given = length_of(frame);
+        let Some(remaining) = &mut self.0 else { return false };
         if let Some(data) = frame.data_mut() {
             data.truncate(usize::try_from(*remaining).unwrap_or(usize::MAX));
         }
-        self.has_excess |= given > *remaining;
         *remaining -= length_of(frame);
         *remaining == 0
     }
 
-    /// The announced length, once after something beyond it was cut off.
-    pub fn take_excess(&mut self) -> Option<u64> {
-        self.announced.take_if(|_| self.has_excess)
-    }
-
-    /// What is to come, as a body tells it.
+    /// The same as a body tells it.
     pub fn hint(&self) -> SizeHint {
-        self.bytes.map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.0.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -36,7 +36,7 @@ pub struct GuardedBody {
 impl GuardedBody {
     /// Guards `inner`, of `length` bytes where that is known, which `call` gives.
     pub fn new(inner: WasiBody, length: Option<u64>, call: Driven, activity: Arc<Activity>) -> Self {
-        let (gathered, remaining) = (Gathered::default(), Remaining::new(length));
+        let (gathered, remaining) = (Gathered::default(), Remaining(length));
         Self { gathered, inner, remaining, held: None, waits: false, ended: false, call, activity }
     }
 
@@ -95,12 +95,12 @@ impl GuardedBody {
                         return Poll::Ready(Some(Err(self.cut(&failure))));
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    self.activity.breaks_off(&error);
+                    return Poll::Ready(Some(Err(error)));
+                }
                 Some(Ok(mut frame)) => {
                     let completes = self.completes(&mut frame);
-                    if let Some(announced) = self.remaining.take_excess() {
-                        self.activity.tell_excess(announced);
-                    }
                     self.waits |= completes && self.activity.ends_with == EndsWith::Call;
                     if let Some(frame) = hold_back(&mut self.held, frame, completes) {
                         return Poll::Ready(Some(Ok(frame)));
@@ -118,15 +118,12 @@ impl GuardedBody {
 
     /// Whether a frame completes the announced length, or the body where none is announced.
     fn completes(&mut self, frame: &mut Frame<Bytes>) -> bool {
-        self.remaining.is_completed_by(frame) || (self.remaining.bytes.is_none() && frame.is_trailers())
+        self.remaining.is_completed_by(frame) || (self.remaining.0.is_none() && frame.is_trailers())
     }
 
     /// Whether the guest has nothing more to say, and has said all that it announced.
     fn has_all(&self) -> bool {
-        self.ended
-            && !self.waits
-            && self.held.is_none()
-            && self.remaining.bytes.is_none_or(|bytes| bytes == 0)
+        self.ended && !self.waits && self.held.is_none() && self.remaining.0.is_none_or(|bytes| bytes == 0)
     }
 
     fn poll_inner(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -186,7 +183,7 @@ impl http_body::Body for GuardedBody {
 
     fn size_hint(&self) -> SizeHint {
         let taken = self.gathered.bytes() + self.held.as_ref().map_or(0, length_of);
-        match self.remaining.bytes {
+        match self.remaining.0 {
             Some(remaining) => SizeHint::with_exact(taken + remaining),
             // A length would leave no place for trailers in HTTP/1.1.
             None if self.has_all() && self.gathered.is_data() => SizeHint::with_exact(taken),

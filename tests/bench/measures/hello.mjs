@@ -2,7 +2,8 @@
 import { route, service, startHost } from '../host.mjs';
 import { startHaproxy, startNative, startNginxProxy, startWash, startWasmtime } from '../peers.mjs';
 import { Missing, component } from '../places.mjs';
-import { atLeast, atMost, NONE, ratio } from '../results.mjs';
+import { median } from '../numbers.mjs';
+import { atLeast, atMost, bar, NONE, ratio } from '../results.mjs';
 import { rounds, startAll } from '../rounds.mjs';
 import { folder } from '../scratch.mjs';
 import { stop } from '../servers.mjs';
@@ -64,7 +65,17 @@ function results(figures) {
     over('a fresh instance for each hello ÷ wasmtime serve', 'wasmtime serve', atLeast(1.15), 'Hostel, fresh instances'),
     over('hello by WASI 0.3 ÷ wasmtime serve', 'wasmtime serve, WASI 0.3', atLeast(1.1), 'Hostel, WASI 0.3'),
     ...leastOf(figures),
+    everyContestant(figures),
   ];
+}
+
+// The figures themselves, behind the ratios.
+function everyContestant(figures) {
+  const fields = ['rate', 'cpu', 'p50', 'p99'];
+  const present = Object.entries(figures).filter(([, rounds]) => !rounds.missing);
+  const lines = present.map(([name, rounds]) => [name, ...fields.map((field) => median(rounds.map((figure) => figure[field])))]);
+  const columns = ['contestant', 'requests/s', 'CPU µs', 'p50 µs', 'p99 µs'];
+  return { title: 'A hello by every contestant', columns, lines, bars: lines.map(([name, rate]) => bar(name, rate)), barsUnit: columns[1] };
 }
 
 // What the same measures come to where the host does nothing but call the component.

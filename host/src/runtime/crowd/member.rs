@@ -138,7 +138,7 @@ impl Member {
 pub fn guarded(body: Body, taken: Option<Taken>) -> Body {
     match taken {
         Some(taken) => {
-            let remaining = Remaining::new(body.size_hint().exact());
+            let remaining = Remaining(body.size_hint().exact());
             GuardedByMember { body, taken, remaining, held: None, has_ended: false }.boxed_unsync()
         }
         None => body,
@@ -171,14 +171,14 @@ impl http_body::Body for GuardedByMember {
             match frame {
                 Some(Ok(mut frame)) => {
                     let completes = self.remaining.is_completed_by(&mut frame);
-                    if let Some(announced) = self.remaining.take_excess() {
-                        self.taken.member.this.gives_too_much(announced);
-                    }
                     if let Some(frame) = hold_back(&mut self.held, frame, completes) {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 }
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Some(Err(error)) => {
+                    self.taken.member.this.breaks_off(&error);
+                    return Poll::Ready(Some(Err(error)));
+                }
                 None => {
                     self.has_ended = true;
                     if let Some(failure) = self.taken.member.fate() {

@@ -2,6 +2,7 @@
 
 mod computing;
 mod misdeeds;
+mod reaching;
 mod responding;
 mod sibling;
 
@@ -50,6 +51,8 @@ async fn answer(request: Request) -> Result<Response, ErrorCode> {
         "drip" => return responding::dripping(value("count").parse().unwrap_or_default(), ms()),
         "late-trap" => return responding::breaking(None, ms()),
         "late-trap-of-length" => return responding::breaking(Some(responding::TEXT.len()), ms()),
+        "excess" => return responding::exceeding(),
+        "reach" => return responding::bytes(reaching::all().await.into_bytes()),
         "trailers" => return responding::trailing(),
         "caller" => {
             monotonic_clock::wait_for(ms()).await;

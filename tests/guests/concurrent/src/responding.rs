@@ -23,6 +23,20 @@ pub fn bytes(bytes: Vec<u8>) -> Result<Response, ErrorCode> {
     Ok(response)
 }
 
+/// Of more than the length that it tells before.
+pub fn exceeding() -> Result<Response, ErrorCode> {
+    let (mut body, contents) = wit_stream::new();
+    let (trailers, no_trailers) = wit_future::new(|| Ok(None));
+    let (response, _sent) = Response::new(of_length(Some(5))?, Some(contents), no_trailers);
+    wit_bindgen::spawn_local(async move {
+        body.write_all(TEXT.as_bytes().to_vec()).await;
+        drop(body);
+        // The host may have stopped to read.
+        let _ = trailers.write(Ok(None)).await;
+    });
+    Ok(response)
+}
+
 /// Of a length that it tells before, and with a trailer behind it.
 pub fn trailing() -> Result<Response, ErrorCode> {
     let (mut body, contents) = wit_stream::new();
