@@ -211,12 +211,15 @@ async fn calls_of_a_version_that_was_replaced_end_with_its_time_to_drain() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let other = if package == "concurrent" { "misbehaving" } else { "concurrent" };
-        let began = Instant::now();
         let deployed = host.run_json(&["deploy", "old", component(other).to_str().unwrap()]);
         assert_ne!(deployed, Value::Null);
+        let switched = Instant::now();
         let status = lasting.await.unwrap();
         assert!(matches!(status, 502..=504), "{package}: {status}");
-        assert!(began.elapsed() >= Duration::from_secs(1), "{package}: {:?}", began.elapsed());
+        // The command itself takes a moment to end.
+        let drained =
+            (Duration::from_millis(500)..Duration::from_secs(1) + NOISE).contains(&switched.elapsed());
+        assert!(drained, "{package}: {:?}", switched.elapsed());
         is_told(&host, "old", "drain").await;
         assert_eq!(host.client().get("/old/ok").await.status, 200);
     }

@@ -6,7 +6,6 @@ use wasmtime::component::{GuestTaskId, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::body::BodyError;
 use crate::interfaces::call::{Call, HostCall};
 use crate::interfaces::cpu::CpuMeter;
 use crate::interfaces::holdings;
@@ -197,16 +196,6 @@ impl InstanceContext {
         let message =
             format!("a body has more than the {announced} bytes of its content-length: the rest is cut");
         self.service.say(Level::Warn, Stream::Host, self.speaker(), &message);
-    }
-
-    /// Logs that a response breaks off by a fault of the guest, such as more bytes than it had announced.
-    pub fn breaks_off(&self, error: &BodyError) {
-        self.service.say(
-            Level::Warn,
-            Stream::Host,
-            self.speaker(),
-            &format!("a response breaks off: {error}"),
-        );
     }
 
     /// Logs and counts that the guest tried what it was not granted.

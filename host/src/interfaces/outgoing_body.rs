@@ -56,11 +56,9 @@ struct State {
 /// How much a body is to be.
 struct Announced {
     bytes: u64,
-    tell_excess: Teller,
+    /// Who is told of when it gives more.
+    this: Option<Arc<InstanceContext>>,
 }
-
-/// Tells that more is given than was announced.
-type Teller = Box<dyn Fn(u64) + Send>;
 
 /// How a body ended.
 enum End {
@@ -117,7 +115,7 @@ fn begin<M: 'static>(
 ) -> wasmtime::Result<Result<Resource<OutgoingBody>, ()>> {
     let GuestState { this, table, .. } = state;
     let (headers, body) = parts(table.get_mut(message)?);
-    let begun = OutgoingBody::begin(headers, body, of, || teller(this));
+    let begun = OutgoingBody::begin(headers, body, of, Some(this));
     Ok(begun.map(|body| table.push(body)).transpose()?.ok_or(()))
 }
 
@@ -138,9 +136,9 @@ impl OutgoingBody {
         headers: &HeaderMap,
         place: &mut Option<WasiBody>,
         of: StreamContext,
-        teller: impl FnOnce() -> Teller,
+        this: Option<&Arc<InstanceContext>>,
     ) -> Option<Self> {
-        let announced = announced(headers)?.map(|bytes| Announced { bytes, tell_excess: teller() });
+        let announced = announced(headers)?.map(|bytes| Announced { bytes, this: this.cloned() });
         if place.is_some() {
             return None;
         }
@@ -193,12 +191,6 @@ fn end_by(mut state: MutexGuard<'_, State>, end: End) {
     wake(state, |state| state.reader.take());
 }
 
-/// Logs that an instance gives more than it has announced.
-fn teller(this: &Arc<InstanceContext>) -> Teller {
-    let this = this.clone();
-    Box::new(move |announced| this.gives_too_much(announced))
-}
-
 /// The length that is announced, if any is; none where that is no length.
 fn announced(headers: &HeaderMap) -> Option<Option<u64>> {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
@@ -234,8 +226,11 @@ impl OutputStream for Output {
         let given = state.given + bytes.len() as u64;
         // Nothing of it is sent, so that who has given as much as it announced can still finish.
         if let Some(announced) = state.announced.as_ref().filter(|announced| given > announced.bytes) {
-            (announced.tell_excess)(announced.bytes);
-            return Err(StreamError::LastOperationFailed(state.of.as_body_size_error(given).into()));
+            let (this, bytes) = (announced.this.clone(), announced.bytes);
+            let error = state.of.as_body_size_error(given);
+            drop(state);
+            this.inspect(|this| this.gives_too_much(bytes));
+            return Err(StreamError::LastOperationFailed(error.into()));
         }
         state.given = given;
         match state.first {

@@ -7,7 +7,7 @@ use super::*;
 fn begin(length: Option<&'static str>, of: StreamContext) -> Option<(OutgoingBody, WasiBody)> {
     let headers = length.map(|length| (CONTENT_LENGTH, length.parse().unwrap()));
     let mut reader = None;
-    let body = OutgoingBody::begin(&headers.into_iter().collect(), &mut reader, of, || Box::new(|_| ()))?;
+    let body = OutgoingBody::begin(&headers.into_iter().collect(), &mut reader, of, None)?;
     Some((body, reader.unwrap()))
 }
 
@@ -91,8 +91,6 @@ async fn what_is_given_up_is_not_whole_and_a_request_neither_when_its_instance_i
 #[test]
 fn a_message_has_one_body() {
     let (_, reader) = begin(None, StreamContext::Request).unwrap();
-    let again = OutgoingBody::begin(&HeaderMap::new(), &mut Some(reader), StreamContext::Request, || {
-        Box::new(|_| ())
-    });
+    let again = OutgoingBody::begin(&HeaderMap::new(), &mut Some(reader), StreamContext::Request, None);
     assert!(again.is_none());
 }

@@ -2,8 +2,6 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::telemetry::journal::MESSAGE_BYTES_MAX;
-
 /// What one service has said.
 #[derive(Debug, Default)]
 pub struct Output(Mutex<Said>);
@@ -33,8 +31,7 @@ impl Output {
         if said.second != second {
             *said = Said { second, lines: 0, bytes: 0 };
         }
-        // What is longer is cut.
-        let bytes = said.bytes + bytes.min(MESSAGE_BYTES_MAX) as u64;
+        let bytes = said.bytes + bytes as u64;
         match () {
             () if said.lines >= lines_max => Err("log-lines"),
             () if bytes > bytes_max => Err("log-bytes"),

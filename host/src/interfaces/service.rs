@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::backends::database::Database;
 use crate::backends::key_value::KeyValue;
 use crate::backends::messaging::Broker;
+use crate::body::BodyError;
 use crate::config::ServiceConfig;
 use crate::interfaces::call::Call;
 use crate::interfaces::http_client::{Forbidden, HttpClient};
@@ -16,7 +17,7 @@ use crate::interfaces::turns::Turns;
 use crate::interfaces::usage::Usage;
 use crate::names::VersionNumber;
 use crate::registry::Registry;
-use crate::telemetry::journal::{Journal, Level, Speaker, Stream};
+use crate::telemetry::journal::{Journal, Level, Speaker, Stream, neutralise};
 use crate::telemetry::metrics::{Durations, Metrics};
 
 /// What every service of this host shares.
@@ -75,12 +76,17 @@ impl ServiceContext {
 
     /// Writes a line that the service says, or makes the host say, unless that is too much in one second.
     pub fn say(&self, level: Level, stream: Stream, speaker: Speaker, message: &str) {
-        let second = jiff::Timestamp::now().as_second();
-        let limits = &self.config.limits;
+        let (second, limits) = (jiff::Timestamp::now().as_second(), &self.config.limits);
+        let message = neutralise(message);
         match self.usage.output.admit(second, message.len(), limits.log_lines, limits.log_bytes) {
-            Ok(()) => self.host.journal.write(level, stream, speaker, message),
+            Ok(()) => self.host.journal.write_neutral(level, stream, speaker, message),
             Err(limit) => self.limited(limit),
         }
+    }
+
+    /// Logs that a response breaks off by a fault of the guest, such as more bytes than it had announced.
+    pub fn broken_off(&self, speaker: Speaker, error: &BodyError) {
+        self.say(Level::Warn, Stream::Host, speaker, &format!("a response breaks off: {error}"));
     }
 
     /// Counts that the service met a limit, by its name, and tells of it now and then.

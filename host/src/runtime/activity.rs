@@ -132,7 +132,7 @@ impl Activity {
     /// Logs that the response breaks off, where the call has not failed.
     pub fn breaks_off(&self, error: &BodyError) {
         if let Some((this, _)) = self.instance.get().filter(|_| self.failure().is_none()) {
-            this.breaks_off(error);
+            this.service.broken_off(this.speaker(), error);
         }
     }
 

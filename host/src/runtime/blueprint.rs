@@ -178,19 +178,19 @@ impl Blueprint {
         store.epoch_deadline_callback(move |mut store| {
             let task = store.async_call_stack()?.last();
             let state = store.data_mut();
-            let Some(slice) = state.this.slices().meet(task, clock.since_tick()) else {
+            state.count_holdings()?;
+            let Some(slice) = state.this.slices().meet(task, clock.ticks()) else {
                 return Ok(UpdateDeadline::Continue(1));
             };
             if state.this.slices().computed(task) > cpu {
                 state.this.blame(task);
                 return Err(CpuLimitReached.into());
             }
-            state.count_holdings()?;
-            let (this, share) = (state.this.clone(), state.cpu.share().clone());
+            let (this, clock, share) = (state.this.clone(), clock.clone(), state.cpu.share().clone());
             share.use_up(slice.as_nanos() as u64);
             let turn = async move {
                 Turn::of_a_slice(share).await;
-                this.slices().resume();
+                this.slices().resume(clock.ticks());
             };
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn)))
         });

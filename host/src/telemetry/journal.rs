@@ -12,7 +12,7 @@ use crate::names::{ServiceName, VersionNumber};
 const LINES_KEPT: usize = 1_000;
 
 /// The longest message of one line; the rest is cut, so that a guest cannot fill memory or disk.
-pub const MESSAGE_BYTES_MAX: usize = 8 * 1024;
+const MESSAGE_BYTES_MAX: usize = 8 * 1024;
 
 /// Lines that a slow follower may lag behind before it loses some.
 const FOLLOW_BACKLOG: usize = 1_024;
@@ -104,9 +104,14 @@ struct Shelf {
 impl Journal {
     /// Writes one line: to the host's log, to the kept lines and to followers.
     pub fn write(&self, level: Level, stream: Stream, speaker: Speaker, message: &str) {
+        self.write_neutral(level, stream, speaker, neutralise(message));
+    }
+
+    /// The same of a message that was neutralised.
+    pub fn write_neutral(&self, level: Level, stream: Stream, speaker: Speaker, message: String) {
         let shelf = self.shelf(&speaker.service);
         let at = jiff::Timestamp::now();
-        let line = Arc::new(Line { at, level, stream, speaker, message: neutralise(message) });
+        let line = Arc::new(Line { at, level, stream, speaker, message });
         emit(&line);
         let mut lines = shelf.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LINES_KEPT {
@@ -167,21 +172,21 @@ fn emit(line: &Line) {
 
 /// Cuts long messages and replaces control characters, so that no line can imitate another or drive a terminal.
 /// Line breaks and tabs stay readable as `\n` and `\t`.
-fn neutralise(message: &str) -> String {
-    let mut end = message.len().min(MESSAGE_BYTES_MAX);
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    let mut text = String::with_capacity(end);
-    for character in message[..end].trim_end().chars() {
+pub fn neutralise(message: &str) -> String {
+    let message = message.trim_end();
+    let mut text = String::with_capacity(message.len().min(MESSAGE_BYTES_MAX));
+    for character in message.chars() {
+        let before = text.len();
         if character.is_control() {
             text.extend(character.escape_default());
         } else {
             text.push(character);
         }
-    }
-    if end < message.len() {
-        text.push('…');
+        if text.len() > MESSAGE_BYTES_MAX {
+            text.truncate(before);
+            text.push('…');
+            break;
+        }
     }
     text
 }

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::telemetry::standard_error::Lines;
+use crate::telemetry::standard_error;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,8 @@ pub enum Format {
 /// counts as `info`.
 pub fn start(format: Format, level: &str) {
     let filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = Mutex::new(Lines::new(std::io::stderr()));
+    // Nothing can be told where there is no standard error.
+    let Ok(lines) = standard_error::open().map(Mutex::new) else { return };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     // A logger that is already there (a second host in one process) stays.
     let _ = match format {

@@ -1,17 +1,26 @@
 //! Standard error, for which nobody waits: a reader who does not read costs lines, never requests.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
 
-/// How long the reader may take to make room the first time that there is none.
+/// How long the reader may take to make room, once in `PATIENT_EVERY`.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A reader who is slow rather than gone must not hold up a thread with each line.
+const PATIENT_EVERY: Duration = Duration::from_secs(2);
 
 /// What a pipe takes at once where it takes anything (POSIX, PIPE_BUF).
 const PIECE_BYTES: usize = 4096;
+
+/// Standard error of this process.
+const PATH: &str = "/proc/self/fd/2";
 
 /// Lines of this process that found no room.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -22,35 +31,72 @@ pub fn dropped() -> u64 {
 }
 
 /// Writes lines, each by one call of `write`.
-pub struct Lines<W> {
-    out: W,
+pub struct Lines {
+    out: File,
+    /// Whether others write there too, so that writing may wait where there is no room.
+    is_shared: bool,
+    /// When the reader was waited for.
+    waited: Option<Instant>,
     /// Lines dropped since the last one that was written.
     dropped: u64,
     /// Whether the last one lacks its end.
     is_cut: bool,
 }
 
-impl<W: Write + AsFd> Lines<W> {
-    /// Lines to `out`.
-    pub fn new(out: W) -> Self {
-        Self { out, dropped: 0, is_cut: false }
+/// Lines to standard error. A pipe or terminal is opened once more, so as not to wait in it: who shares it with this
+/// process goes on to.
+///
+/// # Errors
+///
+/// When it is closed.
+pub fn open() -> io::Result<Lines> {
+    let kind = std::fs::metadata(PATH)?.file_type();
+    if (kind.is_fifo() || kind.is_char_device())
+        && let Ok(out) =
+            OpenOptions::new().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(PATH)
+    {
+        return Ok(Lines::new(out, false));
+    }
+    Ok(Lines::new(io::stderr().as_fd().try_clone_to_owned()?.into(), true))
+}
+
+impl Lines {
+    fn new(out: File, is_shared: bool) -> Self {
+        Self { out, is_shared, waited: None, dropped: 0, is_cut: false }
     }
 
     /// Whether all of a line was written; the rest of it is not when there is no room.
-    fn write_line(&mut self, line: &[u8]) -> bool {
-        for piece in line.chunks(PIECE_BYTES) {
-            if !self.has_room() || self.out.write_all(piece).is_err() {
+    fn write_line(&mut self, mut line: &[u8]) -> bool {
+        while !line.is_empty() {
+            if self.is_shared && !self.has_room(Duration::ZERO) && !self.wait_for_room() {
                 return false;
             }
-            self.is_cut = piece.last() != Some(&b'\n');
+            match self.out.write(&line[..line.len().min(PIECE_BYTES)]) {
+                Ok(0) => return false,
+                Ok(written) => {
+                    self.is_cut = line.get(written - 1) != Some(&b'\n');
+                    line = &line[written..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.wait_for_room() => {}
+                Err(_) => return false,
+            }
         }
         true
     }
 
-    fn has_room(&self) -> bool {
-        // Whoever waited in vain once does not wait again until there is room.
-        let patience = if self.dropped == 0 { PATIENCE } else { Duration::ZERO };
-        let timeout = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
+    /// Waits for the reader, unless that was done lately; whether there is room.
+    fn wait_for_room(&mut self) -> bool {
+        if self.waited.is_some_and(|waited| waited.elapsed() < PATIENT_EVERY) {
+            return false;
+        }
+        self.waited = Some(Instant::now());
+        self.has_room(PATIENCE)
+    }
+
+    /// Whether there is room now, or within this time.
+    fn has_room(&self, time: Duration) -> bool {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
         let mut asked = [PollFd::new(&self.out, PollFlags::OUT)];
         poll(&mut asked, Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
@@ -70,7 +116,7 @@ impl<W: Write + AsFd> Lines<W> {
     }
 }
 
-impl<W: Write + AsFd> Write for Lines<W> {
+impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if !self.catch_up() || !self.write_line(line) {
             self.dropped += 1;
@@ -87,14 +133,20 @@ impl<W: Write + AsFd> Write for Lines<W> {
 #[cfg(test)]
 mod tests {
     use std::io::Read;
-    use std::time::Instant;
+    use std::os::fd::OwnedFd;
 
     use super::*;
 
     #[test]
     fn who_does_not_read_loses_lines_and_is_told_how_many() {
-        let (mut reader, writer) = io::pipe().unwrap();
-        let mut lines = Lines::new(writer);
+        for is_shared in [false, true] {
+            let (reader, writer) = io::pipe().unwrap();
+            rustix::io::ioctl_fionbio(&writer, !is_shared).unwrap();
+            check(reader, Lines::new(File::from(OwnedFd::from(writer)), is_shared));
+        }
+    }
+
+    fn check(mut reader: io::PipeReader, mut lines: Lines) {
         let line = format!("{}\n", "x".repeat(10_000));
         let began = Instant::now();
         for _ in 0..1_000 {
@@ -113,10 +165,10 @@ mod tests {
         }
         drop(lines);
         let text = reading.join().unwrap();
-        let mut last: Vec<_> = text.lines().rev().take(2).collect();
-        assert_eq!(last.remove(0), "again");
-        let told: u64 = last[0].strip_prefix("{\"dropped\":").unwrap().trim_end_matches('}').parse().unwrap();
+        let told = text.lines().filter_map(|line| line.strip_prefix("{\"dropped\":")?.strip_suffix('}'));
+        let told: u64 = told.map(|count| count.parse::<u64>().unwrap()).sum();
         assert!(told >= dropped, "{told} of {dropped}");
+        assert!(text.ends_with("again\n"), "it goes on");
         assert!(text.lines().all(|line| line.len() <= 10_000), "no line goes on in another");
     }
 }

@@ -27,15 +27,25 @@ pub struct Member {
     pub calls: AtomicUsize,
     /// Whether it has used so much memory that it should go.
     pub is_spent: AtomicBool,
+    /// Whether it has had as many requests as it may have.
+    pub is_worn: AtomicBool,
     /// Whether one of its requests has run out of time: it takes no more, and need not be waited for.
     pub is_late: AtomicBool,
-    fate: SetOnce<GuestFailure>,
+    fate: SetOnce<Fate>,
     /// Since when it is there.
     pub made: Instant,
     /// Milliseconds after `made`.
     moved_ms: AtomicU64,
     /// Keeps the clock of the engine running while the instance has anything to do, also after its responses.
     running: Mutex<Option<Running>>,
+}
+
+/// Why an instance has ended.
+#[derive(Debug)]
+struct Fate {
+    failure: GuestFailure,
+    /// Whether no request was left to tell.
+    is_news: bool,
 }
 
 /// What goes with a request to the instance that takes it.
@@ -71,6 +81,19 @@ impl Taken {
     }
 }
 
+impl Taken {
+    /// Tells why a response breaks off: because its instance has ended, or by its own fault.
+    fn broken_off(&self, error: BodyError) -> BodyError {
+        let InstanceContext { service, name, .. } = &*self.member.this;
+        if let Some(failure) = self.member.fate() {
+            self.report(failure);
+            return BodyError::Guest(failure.to_string());
+        }
+        service.broken_off(service.speaker(Some(name.clone()), Some(&self.call)), &error);
+        error
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
         self.member.this.end_call(&self.call);
@@ -84,6 +107,7 @@ impl Member {
             this,
             calls: AtomicUsize::new(0),
             is_spent: AtomicBool::new(false),
+            is_worn: AtomicBool::new(false),
             is_late: AtomicBool::new(false),
             fate: SetOnce::new(),
             made: Instant::now(),
@@ -99,8 +123,16 @@ impl Member {
 
     /// Notes why it ends; the first reason counts.
     pub fn settle(&self, failure: GuestFailure) {
+        // Known before anybody is told, who may leave then.
+        let is_news = self.this.calls() == 0;
         // It had a reason before.
-        let _ = self.fate.set(failure);
+        let _ = self.fate.set(Fate { failure, is_news });
+    }
+
+    /// Notes that it ends because nobody waits for it any more, or all who did were told.
+    pub fn dismiss(&self) {
+        let failure = GuestFailure::Timeout("time");
+        let _ = self.fate.set(Fate { failure, is_news: false });
     }
 
     /// Notes that one of its responses moves.
@@ -117,19 +149,19 @@ impl Member {
     /// Logs and counts why it has ended, where no request is left to tell.
     pub fn report_alone(&self) {
         let InstanceContext { service, name, .. } = &*self.this;
-        if let Some(failure) = self.fate().filter(|_| self.this.calls() == 0) {
+        if let Some(Fate { failure, is_news: true }) = self.fate.get() {
             failure.report(service, Some(name), None);
         }
     }
 
     /// Why it has ended; none while it lives.
     pub fn fate(&self) -> Option<&GuestFailure> {
-        self.fate.get()
+        self.fate.get().map(|fate| &fate.failure)
     }
 
     /// The same, once it is known.
     pub async fn end(&self) -> &GuestFailure {
-        self.fate.wait().await
+        &self.fate.wait().await.failure
     }
 }
 
@@ -175,10 +207,7 @@ impl http_body::Body for GuardedByMember {
                         return Poll::Ready(Some(Ok(frame)));
                     }
                 }
-                Some(Err(error)) => {
-                    self.taken.member.this.breaks_off(&error);
-                    return Poll::Ready(Some(Err(error)));
-                }
+                Some(Err(error)) => return Poll::Ready(Some(Err(self.taken.broken_off(error)))),
                 None => {
                     self.has_ended = true;
                     if let Some(failure) = self.taken.member.fate() {

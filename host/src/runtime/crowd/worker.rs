@@ -80,13 +80,19 @@ impl WorkerState for Worker {
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
         let settings = &self.bounds.settings;
-        // Asked whenever something has changed for the instance: it may have room for whoever waits.
+        // Asked before the instance goes on with anything, and whenever something has changed: it may have room for
+        // whoever waits.
+        self.member.this.slices().step(self.clock.ticks());
         self.bounds.changed.notify_one();
         let is_worn = settings.reuse.is_some_and(|most| total >= most as usize)
             || (self.is_solo && total > 0)
             || self.member.is_spent.load(Ordering::Relaxed);
         match is_worn {
-            true => ShouldAccept::Never,
+            // Never would be asked no more.
+            true => {
+                self.member.is_worn.store(true, Ordering::Relaxed);
+                ShouldAccept::No
+            }
             // What is left of the request before, such as a body that is still read, could not be told from the next.
             false if self.bounds.concurrency == 1 && self.member.this.calls() > 0 => ShouldAccept::No,
             false if concurrent >= self.bounds.concurrency => ShouldAccept::No,
@@ -123,6 +129,7 @@ impl WorkerState for Worker {
             self.member.settle(GuestFailure::of(&error, hit));
             self.member.report_alone();
         }
+        self.member.run(None);
         self.member.this.end();
         self.bounds.members().remove(&self.member.this.name);
         self.bounds.changed.notify_one();
@@ -145,6 +152,11 @@ impl Future for Expiry {
 }
 
 impl Lifetime {
+    /// Whether the instance will take no request any more.
+    fn is_worn(&self) -> bool {
+        self.member.is_worn.load(Ordering::Relaxed) || self.bounds.retired.load(Ordering::Acquire)
+    }
+
     /// Whether the instance takes no request any more, and no response of it is read.
     fn is_over(&self) -> bool {
         let is_leaving =
@@ -175,15 +187,23 @@ impl WorkerExpiration for Lifetime {
         let start = Instant::from_std(start);
         let (until, limit) = match status {
             // Nobody listens any more to what the guest still does.
-            WorkerStatus::PostReturn if self.is_over() => return Poll::Ready(()),
-            WorkerStatus::Idle if self.bounds.retired.load(Ordering::Acquire) => return Poll::Ready(()),
+            WorkerStatus::PostReturn if self.is_over() => {
+                self.member.dismiss();
+                return Poll::Ready(());
+            }
+            WorkerStatus::Idle if self.is_worn() => return Poll::Ready(()),
             WorkerStatus::Idle => (start + IDLE_TIME_MAX, None),
             WorkerStatus::Requests => (start + limits.time + GRACE, Some("time")),
             WorkerStatus::PostReturn => (start.max(self.member.moved()) + limits.idle, Some("idle")),
         };
         let now = Instant::now();
         if now >= until {
-            limit.inspect(|limit| self.member.settle(GuestFailure::Timeout(limit)));
+            match limit {
+                // Its requests were told when their time was over.
+                Some("time") => self.member.dismiss(),
+                Some(limit) => self.member.settle(GuestFailure::Timeout(limit)),
+                None => {}
+            }
             return Poll::Ready(());
         }
         // A retired instance is asked again soon, so that it goes when it has nothing to do. A timer that is early
