@@ -89,7 +89,7 @@ async fn the_admin_listener_and_the_link_are_denied_even_where_they_are_granted(
         let body = reach(target).await;
         let told = body.as_str().unwrap_or_default();
         // An address of the link that is none here would not answer either.
-        let refusals = match target.parse::<IpAddr>() {
+        let refusals = match target.trim_matches(['[', ']']).parse::<IpAddr>() {
             Ok(_) => &["HttpRequestDenied"][..],
             Err(_) => &["HttpRequestDenied", "DestinationUnavailable", "HttpRequestUriInvalid"],
         };

@@ -38,6 +38,7 @@ mod guests_reaching;
 mod guests_printing;
 mod guests_framing;
 mod concurrent;
+mod concurrent_limits;
 mod overload;
 mod rate_limits;
 mod cors;

@@ -39,7 +39,7 @@ const CONCURRENCY: usize = 16;
 const RESOURCES: usize = 10_000;
 /// Eight for each instance that there may be.
 const OUTGOING: usize = 256;
-/// More than anybody reads, few enough that a month of them fits on a disk.
+/// More than anybody reads; with the bytes below at most 90 GB a day, which somebody sees in time.
 const LOG_LINES: u64 = 2_000;
 /// The longest line.
 const LOG_BYTES_MIN: u64 = 8 * KIB;

@@ -82,15 +82,20 @@ impl Taken {
 }
 
 impl Taken {
+    /// Tells that its instance has ended, if it has: a response that is not through is cut by that.
+    fn cut(&self) -> Option<BodyError> {
+        let failure = self.member.fate()?;
+        self.report(failure);
+        Some(BodyError::Guest(failure.to_string()))
+    }
+
     /// Tells why a response breaks off: because its instance has ended, or by its own fault.
     fn broken_off(&self, error: BodyError) -> BodyError {
-        let InstanceContext { service, name, .. } = &*self.member.this;
-        if let Some(failure) = self.member.fate() {
-            self.report(failure);
-            return BodyError::Guest(failure.to_string());
-        }
-        service.broken_off(service.speaker(Some(name.clone()), Some(&self.call)), &error);
-        error
+        self.cut().unwrap_or_else(|| {
+            let InstanceContext { service, name, .. } = &*self.member.this;
+            service.broken_off(service.speaker(Some(name.clone()), Some(&self.call)), &error);
+            error
+        })
     }
 }
 
@@ -210,9 +215,8 @@ impl http_body::Body for GuardedByMember {
                 Some(Err(error)) => return Poll::Ready(Some(Err(self.taken.broken_off(error)))),
                 None => {
                     self.has_ended = true;
-                    if let Some(failure) = self.taken.member.fate() {
-                        self.taken.report(failure);
-                        return Poll::Ready(Some(Err(BodyError::Guest(failure.to_string()))));
+                    if let Some(error) = self.taken.cut() {
+                        return Poll::Ready(Some(Err(error)));
                     }
                     return Poll::Ready(self.held.take().map(Ok));
                 }

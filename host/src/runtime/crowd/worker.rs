@@ -185,24 +185,24 @@ impl WorkerExpiration for Lifetime {
         }
         let limits = &self.member.this.service.config.limits;
         let start = Instant::from_std(start);
-        let (until, limit) = match status {
+        let until = match status {
             // Nobody listens any more to what the guest still does.
             WorkerStatus::PostReturn if self.is_over() => {
                 self.member.dismiss();
                 return Poll::Ready(());
             }
             WorkerStatus::Idle if self.is_worn() => return Poll::Ready(()),
-            WorkerStatus::Idle => (start + IDLE_TIME_MAX, None),
-            WorkerStatus::Requests => (start + limits.time + GRACE, Some("time")),
-            WorkerStatus::PostReturn => (start.max(self.member.moved()) + limits.idle, Some("idle")),
+            WorkerStatus::Idle => start + IDLE_TIME_MAX,
+            WorkerStatus::Requests => start + limits.time + GRACE,
+            WorkerStatus::PostReturn => start.max(self.member.moved()) + limits.idle,
         };
         let now = Instant::now();
         if now >= until {
-            match limit {
-                // Its requests were told when their time was over.
-                Some("time") => self.member.dismiss(),
-                Some(limit) => self.member.settle(GuestFailure::Timeout(limit)),
-                None => {}
+            match status {
+                WorkerStatus::Idle => {}
+                // They were told when their time was over.
+                WorkerStatus::Requests => self.member.dismiss(),
+                WorkerStatus::PostReturn => self.member.settle(GuestFailure::Timeout("idle")),
             }
             return Poll::Ready(());
         }
