@@ -1,6 +1,8 @@
 //! Promises 1 and 2: a trap is told in time, in full and to nobody else; it leaks nothing; after the head of a
 //! response it cuts the response.
 
+use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
@@ -11,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::gateway::raw;
 use crate::limits::probe;
 use crate::support::client::Client;
-use crate::support::guests::component_with_lines;
+use crate::support::guests::repository;
 use crate::support::host::Host;
 use crate::support::process::rss_kib;
 use crate::support::scene::{Scene, service};
@@ -250,4 +252,15 @@ async fn trap(client: &Client, count: usize) {
     while let Some(task) = tasks.join_next().await {
         task.unwrap();
     }
+}
+
+/// A component with the names of its files and the numbers of their lines.
+fn component_with_lines(package: &str) -> PathBuf {
+    let folder = repository().join("target/lines");
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "--target", "wasm32-wasip2", "-p", package]);
+    cargo.env("RUSTFLAGS", "-Cstrip=none").env("CARGO_TARGET_DIR", &folder).current_dir(repository());
+    let built = cargo.status().unwrap();
+    assert!(built.success(), "{package} could not be built");
+    folder.join(format!("wasm32-wasip2/release/{package}.wasm"))
 }

@@ -22,17 +22,6 @@ pub fn component(package: &str) -> PathBuf {
     path
 }
 
-/// The same with the names of its files and the numbers of their lines.
-pub fn component_with_lines(package: &str) -> PathBuf {
-    let folder = repository().join("target/lines");
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "--target", "wasm32-wasip2", "-p", package]);
-    cargo.env("RUSTFLAGS", "-Cstrip=none").env("CARGO_TARGET_DIR", &folder).current_dir(repository());
-    let built = cargo.status().unwrap();
-    assert!(built.success(), "{package} could not be built");
-    folder.join(format!("wasm32-wasip2/release/{package}.wasm"))
-}
-
 fn build_all() {
     let packages = [
         "customer",
