@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::file::{REQUESTS_LIMIT, Size, Time};
 use super::upstream_file::ROW_LIMIT;
 
-/// As many instances as the engine has room for; more would need more memory maps than Linux gives a process.
-pub const INSTANCES_LIMIT: u64 = 4_000;
+/// As many instances as there is address space for, each with 4 GiB of it; a machine may have room for fewer.
+pub const INSTANCES_LIMIT: u64 = 10_000;
 
 /// More requests than one thread answers in time.
 pub const CONCURRENCY_LIMIT: u64 = 1_000;

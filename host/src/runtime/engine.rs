@@ -10,21 +10,12 @@ use wasmtime::{
     WasmBacktraceDetails,
 };
 
-use crate::config::INSTANCES_LIMIT;
 use crate::interfaces::cpu::SLICE;
+use crate::runtime::room::Room;
 
 /// Ticks without a running guest after which the clock stops: to wake it costs more than a request, to let it run
 /// that long next to nothing.
 const IDLE_TICKS_MAX: u32 = 100;
-
-/// Instances of all services together, as many as any one may have; each reserves address space, not memory.
-const INSTANCES_MAX: u32 = INSTANCES_LIMIT as u32;
-
-/// The same for WASI 0.3, each of which handles several requests.
-const CONCURRENT_INSTANCES_MAX: u32 = 1_000;
-
-/// Stacks for each instance of WASI 0.3, each call of which may have one.
-const STACKS_PER_INSTANCE: u32 = 4;
 
 /// Core instances, memories and tables for each instance: tool chains that adapt older modules make a few.
 const CORE_PER_INSTANCE: u32 = 4;
@@ -53,8 +44,8 @@ pub enum Wasi {
 /// Where instances get their memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocation {
-    /// From a pool, to run.
-    Pool,
+    /// From a pool for so many, to run.
+    Pool(Room),
     /// From the system: an engine that only compiles needs no pool.
     OnDemand,
 }
@@ -89,6 +80,7 @@ impl FromStr for Wasi {
 #[derive(Clone)]
 pub struct GuestEngine {
     engine: Engine,
+    room: Room,
     need: Arc<Need>,
     clock: std::thread::Thread,
 }
@@ -117,7 +109,8 @@ impl GuestEngine {
     ///
     /// When this machine lacks address space or a processor feature.
     pub fn new(wasi: Wasi) -> wasmtime::Result<Self> {
-        let engine = engine(wasi, Allocation::Pool)?;
+        let room = Room::here(wasi);
+        let engine = engine(wasi, Allocation::Pool(room))?;
         let need = Arc::new(Need {
             running: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
@@ -126,12 +119,17 @@ impl GuestEngine {
         let (weak, seen) = (engine.weak(), need.clone());
         let thread =
             std::thread::Builder::new().name("epochs".into()).spawn(move || run_clock(&weak, &seen))?;
-        Ok(Self { engine, need, clock: thread.thread().clone() })
+        Ok(Self { engine, room, need, clock: thread.thread().clone() })
     }
 
     /// The engine itself.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// How many instances it has room for, of all services together.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// How often the clock has ticked.
@@ -189,17 +187,14 @@ pub fn engine(wasi: Wasi, allocation: Allocation) -> wasmtime::Result<Engine> {
         // Calls of WASI 0.2 cost a third without it (measured).
         .concurrency_support(wasi == Wasi::P3);
     match allocation {
-        Allocation::Pool => config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(wasi))),
+        Allocation::Pool(room) => config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(room))),
         Allocation::OnDemand => config.parallel_compilation(false),
     };
     Engine::new(&config)
 }
 
-fn pool(wasi: Wasi) -> PoolingAllocationConfig {
-    let (instances, stacks) = match wasi {
-        Wasi::P2 => (INSTANCES_MAX, INSTANCES_MAX),
-        Wasi::P3 => (CONCURRENT_INSTANCES_MAX, CONCURRENT_INSTANCES_MAX * STACKS_PER_INSTANCE),
-    };
+/// Each instance reserves address space, not memory.
+fn pool(Room { instances, stacks }: Room) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(instances)
         .total_core_instances(instances * CORE_PER_INSTANCE)

@@ -1,13 +1,14 @@
 //! `Runtime`: compile a component, make instances of it, call them.
 //!
-//! Knows nothing of services, versions or traffic. Files in reading order: `engine` makes the wasmtime engines;
-//! `digest` names components; `outline` is what is seen of them before `compiler` makes machine code in a process of
-//! its own, `compile` caches it; `imports` checks what a component wants against what it is granted; `blueprint` is a
-//! linked component; `instance` is one sandbox and its calls, with `handler_p3` for WASI 0.3; `activity` is how far a
-//! call has come, `driven` one to which somebody listens; `response` guards a response body, with what is `gathered`
-//! and what is `remaining` of it, until the call has ended well; `crowd` are instances that handle several calls at a
-//! time; `failure` says why it did not.
+//! Knows nothing of services, versions or traffic. Files in reading order: `room` is how many instances a machine takes;
+//! `engine` makes the wasmtime engines; `digest` names components; `outline` is what is seen of them before `compiler`
+//! makes machine code in a process of its own, `compile` caches it; `imports` checks what a component wants against
+//! what it is granted; `blueprint` is a linked component; `instance` is one sandbox and its calls, with `handler_p3`
+//! for WASI 0.3; `activity` is how far a call has come, `driven` one to which somebody listens; `response` guards a
+//! response body, with what is `gathered` and what is `remaining` of it, until the call has ended well; `crowd` are
+//! instances that handle several calls at a time; `failure` says why it did not.
 
+pub mod room;
 pub mod engine;
 pub mod digest;
 pub mod outline;
@@ -159,6 +160,10 @@ impl Runtime {
         context: Arc<ServiceContext>,
     ) -> Result<Blueprint, ComponentError> {
         let linked = self.fit(compiled, &context.config)?;
+        let (most, room) = (context.config.instances.max, self.side(compiled.wasi).engine.room().instances);
+        if most > room as usize {
+            tracing::warn!(service = %context.config.name, most, room, "{}", room::TOO_SMALL);
+        }
         let handles_several =
             imports::are_told_apart(self.side(compiled.wasi).engine.engine(), &compiled.component);
         Ok(Blueprint::new(self.side(compiled.wasi).engine.clone(), context, linked, handles_several))
