@@ -2,7 +2,8 @@
 //!
 //! A call that computes for long takes its turns among the others (see `interfaces::turns`). When calls take several
 //! times as long as they compute, more of them at once only make all later: then fewer are let in (additive increase,
-//! multiplicative decrease), down to one for each processor. Calls that wait for others are never held back so.
+//! multiplicative decrease), down to one for each processor. Calls that wait for others are never held back so: no more
+//! places are taken out at a time than calls wait for their turns.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::balance::queue::{Place, Queue};
+use crate::balance::rate::Rate;
 use crate::interfaces::turns::Share;
 
 /// How often the number of places is thought over.
@@ -25,17 +27,6 @@ const QUEUE_TIME: Duration = Duration::from_secs(1);
 
 /// So many may wait for each place however slow calls are: who comes in a burst is served two calls later.
 const QUEUE_ROUNDS: usize = 2;
-
-/// How far back it is measured how fast calls end: every place serves a few calls in that time, and the machine may
-/// have done something else for a moment of it.
-const MEASURED_TIME: Duration = Duration::from_secs(1);
-
-/// What was measured is believed after this time, once as many calls have ended as there are places: calls that began
-/// together end together, and nothing is seen of them before.
-const MEASURED_TIME_MIN: Duration = Duration::from_millis(200);
-
-/// So many calls must have ended at least: the first one of an instance takes longer than those that follow.
-const MEASURED_CALLS_MIN: usize = 32;
 
 /// Lets calls in.
 pub struct Admission {
@@ -55,19 +46,6 @@ struct Pace {
     thought_over: Instant,
     /// How fast calls end while others wait; none while nobody has.
     rate: Option<Rate>,
-}
-
-/// How fast calls end.
-#[derive(Clone, Copy)]
-struct Rate {
-    began: Instant,
-    /// Until when it is measured.
-    until: Instant,
-    /// Calls that have ended since it began, and the seconds in which they did; less of both the longer ago.
-    calls: f64,
-    seconds: f64,
-    /// All of those calls.
-    calls_seen: usize,
 }
 
 impl Admission {
@@ -120,6 +98,7 @@ impl Admission {
     /// How many may wait now. Of those that wait already, the last are told when they cannot be reached any more.
     fn waiting_max(&self, now: Instant) -> usize {
         let mut pace = self.pace();
+        self.think_over(&mut pace, now);
         let places = pace.places(self);
         let per_second = pace.rate_by(now).per_second(places);
         self.queue.dismiss_unreachable(per_second, now);
@@ -137,15 +116,21 @@ impl Admission {
         if let Some(rate) = pace.rate {
             self.queue.dismiss_unreachable(rate.per_second(pace.places(self)), now);
         }
-        if now - pace.thought_over >= WINDOW {
-            pace.thought_over = now;
-            let restored = pace.think_over(self, self.share.take_stretch());
-            self.queue.restore(restored);
-        }
+        self.think_over(&mut pace, now);
         if pace.owed > 0 {
             pace.owed -= 1;
             pace.withheld += 1;
             Queue::withhold(place);
+        }
+    }
+
+    /// Thinks over how many may run at once, if it is time for that.
+    fn think_over(&self, pace: &mut Pace, now: Instant) {
+        let windows = now.saturating_duration_since(pace.thought_over).div_duration_f64(WINDOW) as usize;
+        if windows > 0 {
+            pace.thought_over = now;
+            let restored = pace.think_over(self, windows);
+            self.queue.restore(restored);
         }
     }
 
@@ -165,18 +150,26 @@ impl Pace {
         self.rate.get_or_insert_with(|| Rate::beginning(now)).followed_by(0, now)
     }
 
-    /// Changes the number of places; answers how many are to be put back.
-    fn think_over(&mut self, admission: &Admission, stretch: Option<f64>) -> usize {
+    /// Changes the number of places after so many windows; answers how many are to be put back.
+    fn think_over(&mut self, admission: &Admission, windows: usize) -> usize {
         let places = self.places(admission);
-        if stretch.is_some_and(|stretch| stretch > STRETCH_MAX) {
-            let fewer = (places / 5).max(1).min(places.saturating_sub(admission.places_min));
-            self.owed += fewer;
+        if admission.share.take_stretch().is_some_and(|stretch| stretch > STRETCH_MAX) {
+            let fewer = (places / 5).max(1).min(admission.share.waiting());
+            self.owed += fewer.min(places.saturating_sub(admission.places_min));
             return 0;
         }
         if admission.queue.waiting() == 0 {
             return 0;
         }
-        let more = 1 + places / 8;
+        // Slow calls seldom end, and nothing else is looked at when they do: all windows since then were good ones.
+        let taken_out = self.owed + self.withheld;
+        let mut more = 0;
+        for _ in 0..windows {
+            more += 1 + (places + more) / 8;
+            if more >= taken_out {
+                break;
+            }
+        }
         let forgiven = more.min(self.owed);
         self.owed -= forgiven;
         let restored = (more - forgiven).min(self.withheld);
@@ -185,42 +178,16 @@ impl Pace {
     }
 }
 
-impl Rate {
-    /// Nothing has been seen yet.
-    fn beginning(now: Instant) -> Self {
-        Self { began: now, until: now, calls: 0.0, seconds: 0.0, calls_seen: 0 }
-    }
-
-    /// Calls a second, no fewer than can be: until enough has been seen of that many places, all that run might end now.
-    fn per_second(self, places: usize) -> f64 {
-        let (time, enough) = (self.until - self.began, places.max(MEASURED_CALLS_MIN));
-        match time >= MEASURED_TIME_MIN && self.calls_seen >= enough {
-            true => self.calls / self.seconds,
-            false => (self.calls_seen + enough) as f64 / time.as_secs_f64(),
-        }
-    }
-
-    /// The rate by `now`, when so many further calls have ended.
-    fn followed_by(self, calls: usize, now: Instant) -> Self {
-        let time = now - self.until;
-        let kept = (-time.div_duration_f64(MEASURED_TIME)).exp();
-        Self {
-            until: now.max(self.until),
-            calls: self.calls * kept + calls as f64,
-            seconds: self.seconds * kept + time.as_secs_f64(),
-            calls_seen: self.calls_seen + calls,
-            ..self
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
     use tokio::task::JoinHandle;
 
     use super::*;
     use crate::interfaces::cpu::SLICE;
-    use crate::interfaces::turns::Turns;
+    use crate::interfaces::turns::{Turn, Turns};
 
     /// Longer than any of these tests pretends to take.
     const PATIENCE: Duration = Duration::from_secs(600);
@@ -243,13 +210,35 @@ mod tests {
         }
     }
 
+    /// So many calls that wait for their turns, while others have theirs.
+    fn computing(share: &Arc<Share>, many: usize) -> Vec<Pin<Box<Turn>>> {
+        let mut turns: Vec<_> =
+            (0..many + share.processors()).map(|_| Box::pin(Turn::of_a_slice(share.clone()))).collect();
+        for turn in &mut turns {
+            assert!(turn.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        assert_eq!(share.waiting(), many);
+        turns
+    }
+
+    #[tokio::test]
+    async fn calls_that_wait_for_others_keep_their_places_when_a_few_compute() {
+        let share = Share::new(Turns::new(2));
+        let admission = admission(10_000, &share);
+        let _computing = computing(&share, 3);
+        run(&admission, &share, SLICE * 20, 20);
+        assert_eq!(admission.places(), 10_000 - 20 * 3);
+    }
+
     #[tokio::test]
     async fn fewer_run_at_once_while_they_only_delay_each_other_and_more_again_later() {
         let share = Share::new(Turns::new(2));
         let admission = admission(64, &share);
         run(&admission, &share, SLICE, 20);
         assert_eq!(admission.places(), 64, "calls that hardly wait");
+        let computing = computing(&share, 62);
         run(&admission, &share, SLICE * 20, 200);
+        drop(computing);
         let least = admission.places_min;
         assert_eq!(admission.places(), least);
         let mut inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
@@ -267,9 +256,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn slow_calls_have_their_places_again_as_soon_as_one_has_to_wait() {
+        let share = Share::new(Turns::new(2));
+        let admission = admission(10_000, &share);
+        let computing = computing(&share, 10_000);
+        run(&admission, &share, SLICE * 20, 100);
+        drop(computing);
+        assert_eq!(admission.places(), admission.places_min);
+        let _inside: Vec<Place> = std::iter::from_fn(|| admission.queue.try_enter()).collect();
+        let _waiting = waiting(&admission, 2).await;
+        share.take_stretch();
+        // None of them has ended in these four seconds.
+        admission.waiting_max(Instant::now() + WINDOW * 180);
+        assert_eq!(admission.places(), 10_000);
+    }
+
+    #[tokio::test]
     async fn a_queue_that_comes_and_goes_keeps_nobody_from_thinking_over() {
         let share = Share::new(Turns::new(2));
         let admission = admission(64, &share);
+        let _computing = computing(&share, 62);
         let start = Instant::now();
         for step in 1..=20 {
             let now = start + WINDOW / 5 * step;
@@ -386,9 +392,9 @@ mod tests {
     async fn one_may_wait_for_a_call_that_takes_longer_than_anybody_waits() {
         let admission = impatient(1, Duration::from_secs(5));
         let start = Instant::now();
-        let twenty_seconds_each =
-            Rate { calls: 1.0, seconds: 20.0, calls_seen: 40, ..Rate::beginning(start) };
-        admission.pace().rate = Some(twenty_seconds_each.followed_by(0, start + MEASURED_TIME_MIN));
-        assert_eq!(admission.waiting_max(start + MEASURED_TIME_MIN), 1);
+        // One in twenty seconds.
+        let now = start + Duration::from_secs(800);
+        admission.pace().rate = Some(Rate::beginning(start).followed_by(40, now));
+        assert_eq!(admission.waiting_max(now), 1);
     }
 }

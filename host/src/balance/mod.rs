@@ -2,17 +2,18 @@
 //!
 //! Knows nothing of routes, callers or tokens. Files in reading order: `call` is what is asked and answered;
 //! `verdict` is what a try says about whom it asked, unless its client's `upload` was waited for; `service` is one
-//! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls,
-//! `lease` one on loan, `breaker` counts failures for its `circuit`, `health` is its probe; `upstream` is an external
-//! service with the state of each `address`, `pick` chooses among them, `outlier` and `check` find those that fail,
-//! `client` speaks to them over what `connect` makes, `stream` is what comes back; `retry` tries calls again, with the
-//! body that `lend` kept.
+//! service of components, `pool` the instances of one version behind a `queue`, into which `admission` lets calls by
+//! the `rate` at which others end, `lease` one on loan, `breaker` counts failures for its `circuit`, `health` is its
+//! probe; `upstream` is an external service with the state of each `address`, `pick` chooses among them, `outlier` and
+//! `check` find those that fail, `client` speaks to them over what `connect` makes, `stream` is what comes back; `retry`
+//! tries calls again, with the body that `lend` kept.
 
 pub mod call;
 pub mod verdict;
 pub mod upload;
 pub mod service;
 pub mod queue;
+mod rate;
 pub mod admission;
 pub mod pool;
 pub mod lease;

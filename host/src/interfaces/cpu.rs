@@ -16,6 +16,22 @@ use crate::interfaces::turns::Share;
 /// leave a bystander a p99 of 10 ms, with 10 ms slices 510 ms.
 pub const SLICE: Duration = Duration::from_millis(2);
 
+/// How often the clock that interrupts guests has ticked; cheap to clone.
+#[derive(Debug, Default, Clone)]
+pub struct Ticks(Arc<AtomicU64>);
+
+impl Ticks {
+    /// Counts one more.
+    pub fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many so far.
+    pub fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 thread_local! {
     /// Nanoseconds that calls within the present one have used: a guest that calls another drives it.
     static NESTED_NS: Cell<u64> = const { Cell::new(0) };
@@ -28,6 +44,9 @@ pub struct CpuMeter {
     used_ns: AtomicU64,
     /// When the present poll began, or the last one ended, by the clock that counts it.
     poll_ns: AtomicU64,
+    ticks: Ticks,
+    /// How many ticks there had been when the present poll began.
+    poll_tick: AtomicU64,
     /// Whether the call has used up a slice before.
     is_long: AtomicBool,
     /// Whether the present poll is counted by the clock of its thread. That costs a system call, so only those of long
@@ -39,12 +58,20 @@ pub struct CpuMeter {
 }
 
 impl CpuMeter {
-    /// A meter at zero, which counts in the share of its service.
-    pub fn new(limit: Duration, share: Arc<Share>) -> Self {
-        let (used_ns, poll_ns) = (AtomicU64::new(0), AtomicU64::new(0));
-        let no = || AtomicBool::new(false);
-        let (is_long, is_precise, has_turn) = (no(), no(), no());
-        Self { base: Instant::now(), used_ns, poll_ns, is_long, is_precise, limit, share, has_turn }
+    /// A meter at zero, which counts in the share of its service, of a guest that this clock interrupts.
+    pub fn new(limit: Duration, share: Arc<Share>, ticks: Ticks) -> Self {
+        Self {
+            base: Instant::now(),
+            used_ns: AtomicU64::new(0),
+            poll_ns: AtomicU64::new(0),
+            ticks,
+            poll_tick: AtomicU64::new(0),
+            is_long: AtomicBool::new(false),
+            is_precise: AtomicBool::new(false),
+            limit,
+            share,
+            has_turn: AtomicBool::new(false),
+        }
     }
 
     /// What the service of the call has.
@@ -55,6 +82,11 @@ impl CpuMeter {
     /// How much the call has used so far.
     pub fn used(&self) -> Duration {
         Duration::from_nanos(self.used_ns.load(Ordering::Relaxed))
+    }
+
+    /// Whether the clock has ticked since the call went on: not where it has slept through the tick that it meets.
+    pub fn ran_at_tick(&self) -> bool {
+        self.poll_tick.load(Ordering::Relaxed) != self.ticks.count()
     }
 
     /// The call has used up a slice.
@@ -137,6 +169,7 @@ impl<F: Future + Unpin> Future for CpuTimed<'_, F> {
         self.meter.is_precise.store(is_long, Ordering::Relaxed);
         let start = self.meter.now_ns();
         self.meter.poll_ns.store(start, Ordering::Relaxed);
+        self.meter.poll_tick.store(self.meter.ticks.count(), Ordering::Relaxed);
         let before = replace_nested_ns(0);
         let poll = Pin::new(&mut self.future).poll(context);
         let end = self.meter.now_ns();
@@ -177,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_does_not_pay_for_those_that_it_makes() {
         let share = Share::new(Turns::new(1));
-        let meter = || Arc::new(CpuMeter::new(Duration::from_millis(20), share.clone()));
+        let meter = || Arc::new(CpuMeter::new(Duration::from_millis(20), share.clone(), Ticks::default()));
         let (caller, callee) = (meter(), meter());
         let inner = CpuTimed::new(Box::pin(async { spin(Duration::from_millis(30)) }), &callee);
         let work = async {
@@ -189,5 +222,21 @@ mod tests {
         assert!(!outer.await, "the caller has used 10 of its 20 ms");
         assert!(caller.used() < Duration::from_millis(20), "{:?}", caller.used());
         assert!(callee.used() >= Duration::from_millis(30) && callee.is_over());
+    }
+    #[tokio::test]
+    async fn who_has_slept_through_a_tick_did_not_run_at_it() {
+        let ticks = Ticks::default();
+        let limit = Duration::from_secs(1);
+        let meter = CpuMeter::new(limit, Share::new(Turns::new(1)), ticks.clone());
+        let work = async {
+            tokio::task::yield_now().await;
+            let has_slept = !meter.ran_at_tick();
+            ticks.advance();
+            has_slept && meter.ran_at_tick()
+        };
+        let mut call = CpuTimed::new(Box::pin(work), &meter);
+        assert!(futures::poll!(&mut call).is_pending());
+        ticks.advance();
+        assert!(call.await);
     }
 }

@@ -7,7 +7,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::interfaces::call::{Call, HostCall};
-use crate::interfaces::cpu::CpuMeter;
+use crate::interfaces::cpu::{CpuMeter, Ticks};
 use crate::interfaces::holdings;
 use crate::interfaces::http_out::Outbound;
 use crate::interfaces::memory::{HoldsTooMuch, MemoryMeter};
@@ -64,11 +64,11 @@ struct RunningCall {
 }
 
 impl GuestState {
-    /// The state of a fresh instance.
-    pub fn new(service: Arc<ServiceContext>, name: Arc<str>) -> Self {
+    /// The state of a fresh instance, which the clock of these ticks interrupts.
+    pub fn new(service: Arc<ServiceContext>, name: Arc<str>, ticks: Ticks) -> Self {
         let limits = &service.config.limits;
         let memory = MemoryMeter::new(limits.memory, limits.service_memory, service.usage.clone());
-        let cpu = Arc::new(CpuMeter::new(limits.cpu, service.usage.share.clone()));
+        let cpu = Arc::new(CpuMeter::new(limits.cpu, service.usage.share.clone(), ticks));
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.resources);
         let this =

@@ -137,6 +137,13 @@ impl Share {
         std::mem::take(&mut stretch.is_fresh).then_some(stretch.average)
     }
 
+    /// How many of its calls wait for a turn.
+    pub fn waiting(&self) -> usize {
+        let queues = self.turns.queues();
+        let own = queues.waiting.iter().find(|waiting| std::ptr::eq(&*waiting.share, self));
+        own.map_or(0, |waiting| waiting.tickets.len())
+    }
+
     /// Notes how long a call waited for a turn.
     pub fn note_wait(&self, wait: Duration) {
         let now = (wait + SLICE).as_secs_f64() / SLICE.as_secs_f64();
@@ -280,6 +287,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::interfaces::cpu::Ticks;
 
     /// A call that computes for ever: how often it had its turn.
     struct Looping {
@@ -291,7 +299,7 @@ mod tests {
 
     impl Looping {
         fn of(share: &Arc<Share>) -> Self {
-            let meter = Arc::new(CpuMeter::new(Duration::from_secs(60), share.clone()));
+            let meter = Arc::new(CpuMeter::new(Duration::from_secs(60), share.clone(), Ticks::default()));
             let turn = Box::pin(Turn::new(meter.clone()));
             let mut call = Self { meter, turn, is_running: false, turns: 0 };
             call.ask();

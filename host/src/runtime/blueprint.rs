@@ -145,6 +145,9 @@ impl Blueprint {
                 return Err(CpuLimitReached.into());
             }
             state.count_holdings()?;
+            if !state.cpu.ran_at_tick() {
+                return Ok(UpdateDeadline::Continue(1));
+            }
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(Turn::new(state.cpu.clone()))))
         });
         let running = self.engine.run();
@@ -179,7 +182,7 @@ impl Blueprint {
             let task = store.async_call_stack()?.last();
             let state = store.data_mut();
             state.count_holdings()?;
-            let Some(slice) = state.this.slices().meet(task, clock.ticks()) else {
+            let Some(slice) = state.this.slices().meet(task, clock.ticks().count()) else {
                 return Ok(UpdateDeadline::Continue(1));
             };
             if state.this.slices().computed(task) > cpu {
@@ -190,7 +193,7 @@ impl Blueprint {
             share.use_up(slice.as_nanos() as u64);
             let turn = async move {
                 Turn::of_a_slice(share).await;
-                this.slices().resume(clock.ticks());
+                this.slices().resume(clock.ticks().count());
             };
             Ok(UpdateDeadline::YieldCustom(1, Box::pin(turn)))
         });
@@ -214,7 +217,10 @@ impl Blueprint {
         let service = &self.context;
         let limits = &service.config.limits;
         let name: Arc<str> = format!("{}-{}-{number}", service.config.name, service.version).into();
-        let mut store = Store::new(self.engine.engine(), GuestState::new(service.clone(), name));
+        let mut store = Store::new(
+            self.engine.engine(),
+            GuestState::new(service.clone(), name, self.engine.ticks().clone()),
+        );
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
         // The table of resources is what a guest fills first: each handle leads to at most one.

@@ -3,14 +3,14 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use wasmtime::{
     Config, Enabled, Engine, EngineWeak, InstanceAllocationStrategy, PoolingAllocationConfig,
     WasmBacktraceDetails,
 };
 
-use crate::interfaces::cpu::SLICE;
+use crate::interfaces::cpu::{SLICE, Ticks};
 use crate::runtime::room::Room;
 
 /// Ticks without a running guest after which the clock stops: to wake it costs more than a request, to let it run
@@ -89,8 +89,7 @@ pub struct GuestEngine {
 struct Need {
     running: AtomicUsize,
     stopped: AtomicBool,
-    /// How often the clock has ticked.
-    ticks: AtomicU64,
+    ticks: Ticks,
 }
 
 /// Counts one running guest call while it lives; the clock runs while there are some.
@@ -114,7 +113,7 @@ impl GuestEngine {
         let need = Arc::new(Need {
             running: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
-            ticks: AtomicU64::new(0),
+            ticks: Ticks::default(),
         });
         let (weak, seen) = (engine.weak(), need.clone());
         let thread =
@@ -133,8 +132,8 @@ impl GuestEngine {
     }
 
     /// How often the clock has ticked.
-    pub fn ticks(&self) -> u64 {
-        self.need.ticks.load(Ordering::Relaxed)
+    pub fn ticks(&self) -> &Ticks {
+        &self.need.ticks
     }
 
     /// Counts a guest call that begins.
@@ -154,7 +153,7 @@ fn run_clock(engine: &EngineWeak, need: &Need) {
         std::thread::sleep(SLICE);
         let Some(engine) = engine.upgrade() else { return };
         // Counted before: who goes on in between has slept when the clock ticked.
-        need.ticks.fetch_add(1, Ordering::Relaxed);
+        need.ticks.advance();
         engine.increment_epoch();
         drop(engine);
         idle_ticks = if need.running.load(Ordering::SeqCst) == 0 { idle_ticks + 1 } else { 0 };

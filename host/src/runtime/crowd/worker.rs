@@ -82,7 +82,7 @@ impl WorkerState for Worker {
         let settings = &self.bounds.settings;
         // Asked before the instance goes on with anything, and whenever something has changed: it may have room for
         // whoever waits.
-        self.member.this.slices().step(self.clock.ticks());
+        self.member.this.slices().step(self.clock.ticks().count());
         self.bounds.changed.notify_one();
         let is_worn = settings.reuse.is_some_and(|most| total >= most as usize)
             || (self.is_solo && total > 0)
