@@ -98,7 +98,8 @@ impl Admission {
     /// How many may wait now. Of those that wait already, the last are told when they cannot be reached any more.
     fn waiting_max(&self, now: Instant) -> usize {
         let mut pace = self.pace();
-        self.think_over(&mut pace, now);
+        // Where calls are slow nobody else does it for long.
+        pace.think_over(self, now);
         let places = pace.places(self);
         let per_second = pace.rate_by(now).per_second(places);
         self.queue.dismiss_unreachable(per_second, now);
@@ -116,21 +117,11 @@ impl Admission {
         if let Some(rate) = pace.rate {
             self.queue.dismiss_unreachable(rate.per_second(pace.places(self)), now);
         }
-        self.think_over(&mut pace, now);
+        pace.think_over(self, now);
         if pace.owed > 0 {
             pace.owed -= 1;
             pace.withheld += 1;
             Queue::withhold(place);
-        }
-    }
-
-    /// Thinks over how many may run at once, if it is time for that.
-    fn think_over(&self, pace: &mut Pace, now: Instant) {
-        let windows = now.saturating_duration_since(pace.thought_over).div_duration_f64(WINDOW) as usize;
-        if windows > 0 {
-            pace.thought_over = now;
-            let restored = pace.think_over(self, windows);
-            self.queue.restore(restored);
         }
     }
 
@@ -150,16 +141,21 @@ impl Pace {
         self.rate.get_or_insert_with(|| Rate::beginning(now)).followed_by(0, now)
     }
 
-    /// Changes the number of places after so many windows; answers how many are to be put back.
-    fn think_over(&mut self, admission: &Admission, windows: usize) -> usize {
+    /// Changes the number of places, once a window.
+    fn think_over(&mut self, admission: &Admission, now: Instant) {
+        let windows = now.saturating_duration_since(self.thought_over).div_duration_f64(WINDOW) as usize;
+        if windows == 0 {
+            return;
+        }
+        self.thought_over = now;
         let places = self.places(admission);
         if admission.share.take_stretch().is_some_and(|stretch| stretch > STRETCH_MAX) {
             let fewer = (places / 5).max(1).min(admission.share.waiting());
             self.owed += fewer.min(places.saturating_sub(admission.places_min));
-            return 0;
+            return;
         }
         if admission.queue.waiting() == 0 {
-            return 0;
+            return;
         }
         // Slow calls seldom end, and nothing else is looked at when they do: all windows since then were good ones.
         let taken_out = self.owed + self.withheld;
@@ -174,7 +170,7 @@ impl Pace {
         self.owed -= forgiven;
         let restored = (more - forgiven).min(self.withheld);
         self.withheld -= restored;
-        restored
+        admission.queue.restore(restored);
     }
 }
 

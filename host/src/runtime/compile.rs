@@ -13,7 +13,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::runtime::digest::Digest;
-use crate::runtime::engine::Wasi;
+use crate::runtime::wasi::Wasi;
 
 /// Machine code on disk, each file beside its checksum.
 #[derive(Debug, Clone)]

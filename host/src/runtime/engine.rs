@@ -1,7 +1,6 @@
 //! Two wasmtime engines, for WASI 0.2 and for WASI 0.3: features, and the pooling allocator sized for many small
 //! guests.
 
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -12,6 +11,7 @@ use wasmtime::{
 
 use crate::interfaces::cpu::{SLICE, Ticks};
 use crate::runtime::room::Room;
+use crate::runtime::wasi::Wasi;
 
 /// Ticks without a running guest after which the clock stops: to wake it costs more than a request, to let it run
 /// that long next to nothing.
@@ -32,15 +32,6 @@ const TABLE_KEPT_BYTES: usize = 16 * 1024;
 /// The stack of a guest: deep recursion ends as a trap.
 const STACK_BYTES_MAX: usize = 512 * 1024;
 
-/// The generation of WASI for which a component is made. It decides the engine that runs it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wasi {
-    /// 0.2: an instance handles one call at a time.
-    P2,
-    /// 0.3: an instance handles several at a time.
-    P3,
-}
-
 /// Where instances get their memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Allocation {
@@ -48,32 +39,6 @@ pub enum Allocation {
     Pool(Room),
     /// From the system: an engine that only compiles needs no pool.
     OnDemand,
-}
-
-/// A generation that there is not.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no WASI {0}")]
-pub struct UnknownWasi(String);
-
-impl Wasi {
-    /// Its name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::P2 => "p2",
-            Self::P3 => "p3",
-        }
-    }
-}
-
-impl FromStr for Wasi {
-    type Err = UnknownWasi;
-
-    fn from_str(text: &str) -> Result<Self, UnknownWasi> {
-        [Self::P2, Self::P3]
-            .into_iter()
-            .find(|wasi| wasi.as_str() == text)
-            .ok_or_else(|| UnknownWasi(text.into()))
-    }
 }
 
 /// An engine, and the clock that interrupts guests.

@@ -1,13 +1,14 @@
 //! `Runtime`: compile a component, make instances of it, call them.
 //!
-//! Knows nothing of services, versions or traffic. Files in reading order: `room` is how many instances a machine takes;
-//! `engine` makes the wasmtime engines; `digest` names components; `outline` is what is seen of them before `compiler`
-//! makes machine code in a process of its own, `compile` caches it; `imports` checks what a component wants against
-//! what it is granted; `blueprint` is a linked component; `instance` is one sandbox and its calls, with `handler_p3`
-//! for WASI 0.3; `activity` is how far a call has come, `driven` one to which somebody listens; `response` guards a
-//! response body, with what is `gathered` and what is `remaining` of it, until the call has ended well; `crowd` are
-//! instances that handle several calls at a time; `failure` says why it did not.
+//! Knows nothing of services, versions or traffic. Files in reading order: `wasi` are its generations, `room` is how many
+//! instances of one a machine takes, `engine` makes the wasmtime engines; `digest` names components; `outline` is what
+//! is seen of them before `compiler` makes machine code in a process of its own, `compile` caches it; `imports` checks
+//! what a component wants against what it is granted; `blueprint` is a linked component; `instance` is one sandbox and
+//! its calls, with `handler_p3` for WASI 0.3; `activity` is how far a call has come, `driven` one to which somebody
+//! listens; `response` guards a response body, with what is `gathered` and what is `remaining` of it, until the call
+//! has ended well; `crowd` are instances that handle several calls at a time; `failure` says why it did not.
 
+pub mod wasi;
 pub mod room;
 pub mod engine;
 pub mod digest;
@@ -44,8 +45,9 @@ use crate::runtime::blueprint::Blueprint;
 use crate::runtime::compile::{CompileCache, Compiled};
 use crate::runtime::compiler::{CompileError, Compiler};
 use crate::runtime::digest::Digest;
-use crate::runtime::engine::{GuestEngine, Wasi};
+use crate::runtime::engine::GuestEngine;
 use crate::runtime::outline::Outline;
+use crate::runtime::wasi::Wasi;
 
 /// The engines, their linkers, the compiler and its cache of machine code; cheap to clone.
 #[derive(Clone)]
@@ -160,13 +162,13 @@ impl Runtime {
         context: Arc<ServiceContext>,
     ) -> Result<Blueprint, ComponentError> {
         let linked = self.fit(compiled, &context.config)?;
-        let (most, room) = (context.config.instances.max, self.side(compiled.wasi).engine.room().instances);
+        let engine = &self.side(compiled.wasi).engine;
+        let (most, room) = (context.config.instances.max, engine.room().instances);
         if most > room as usize {
             tracing::warn!(service = %context.config.name, most, room, "{}", room::TOO_SMALL);
         }
-        let handles_several =
-            imports::are_told_apart(self.side(compiled.wasi).engine.engine(), &compiled.component);
-        Ok(Blueprint::new(self.side(compiled.wasi).engine.clone(), context, linked, handles_several))
+        let handles_several = imports::are_told_apart(engine.engine(), &compiled.component);
+        Ok(Blueprint::new(engine.clone(), context, linked, handles_several))
     }
 
     /// Checks a component against a service's grants without running it.

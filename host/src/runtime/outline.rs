@@ -2,7 +2,7 @@
 
 use wasmparser::{Parser, Payload};
 
-use crate::runtime::engine::Wasi;
+use crate::runtime::wasi::Wasi;
 
 /// Sections and functions that are looked at: Python has a tenth of them.
 const PARTS_MAX: usize = 1_000_000;

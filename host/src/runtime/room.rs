@@ -1,7 +1,7 @@
 //! How many instances this machine has room for: each takes memory maps, and Linux gives a process only so many.
 
 use crate::config::INSTANCES_LIMIT;
-use crate::runtime::engine::Wasi;
+use crate::runtime::wasi::Wasi;
 
 /// Where Linux tells how many memory maps a process may have; an operator raises it with `sysctl`.
 const MAPS_FILE: &str = "/proc/sys/vm/max_map_count";

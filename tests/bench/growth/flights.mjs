@@ -16,15 +16,15 @@ const WAIT_MILLISECONDS = 1000;
 const GATEWAY = 'requests-max = 20000';
 // As many as a host can have where Linux gives it enough memory maps; with fewer, requests wait for an instance.
 const INSTANCES = 10_000;
-const MAPS = readFileSync('/proc/sys/vm/max_map_count', 'utf8').trim();
 const LIMITS = `instances = { max = ${INSTANCES} }\nlimits = { service-memory = "1TiB", wait = "30s" }`;
 
 export async function flights() {
   const configuration = service('waiting', component('bench_guest'), LIMITS) + route('/{*rest}', 'service = "waiting"');
   const host = await startHost(folder('flights'), configuration, { gateway: GATEWAY });
+  const maps = readFileSync('/proc/sys/vm/max_map_count', 'utf8').trim();
   const lines = [];
   for (const count of COUNTS) lines.push(await flight(host, count));
-  return [series(`Requests in flight, ${WAIT_MILLISECONDS} ms each, on at most ${INSTANCES} instances with vm.max_map_count ${MAPS}`, ['in flight', 'MiB resident at most', '% answered', 'ms on average'], lines)];
+  return [series(`Requests in flight, ${WAIT_MILLISECONDS} ms each, on at most ${INSTANCES} instances with vm.max_map_count ${maps}`, ['in flight', 'MiB resident at most', '% answered', 'ms on average'], lines)];
 }
 
 async function flight(host, count) {
